@@ -1,0 +1,50 @@
+# Every target starts from nothing but python3 >= 3.11 with venv and pip.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := service tests migrations benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo dev test check fix bench lock clean
+
+help: ## What can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "edit-jobs needs Python 3.11 or newer, and this is " + sys.version.split()[0])'
+	@echo "Installing what edit-jobs needs into $(VENV) (about a minute, once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY) ## Run the main job end to end on an empty machine
+	@$(BIN)/edit-jobs demo
+
+dev: $(READY) ## The whole service on this machine, until Ctrl-C
+	@$(BIN)/edit-jobs dev
+
+test: $(READY) ## All tests
+	@$(BIN)/python -m pytest -n auto
+
+check: $(READY) ## What CI runs: format, lint, imports, types, tests
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	@$(MAKE) --no-print-directory test
+
+fix: $(READY) ## Format, and mend what the linter can mend
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(READY) ## Measure
+	@for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+lock: $(READY) ## Pin the newest allowed versions, with hashes
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --extra embedded --extra dev -c requirements.lock pyproject.toml requirements-build.in -o requirements-dev.lock
+
+clean: ## Remove what was installed and what dev kept
+	rm -rf $(VENV) .edit-jobs
