@@ -1,0 +1,114 @@
+"""One JSON Schema (2020-12) is both what checks a body and what documents it.
+
+Stricter than the standard where a value must be passed on exactly as it was checked: `4.0` is not
+an integer, and what Postgres cannot keep (see `storable`) is refused whatever the schema says.
+Documents use no `$ref`, and every branch of an `anyOf` names its `type`.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from jsonschema_rs import Draft202012Validator
+
+from service.errors import Fault
+from service.schema.storable import Path, UnreadableError, unstorable
+from service.schema.wording import Reason, worded
+
+__all__ = ["Reason", "Schema"]
+
+# A body of 256 KiB has room for more faults than anyone will read.
+MOST_FAULTS = 100
+LONGEST_NAME = 128
+
+_WHOLE = "written-whole"
+
+
+class Schema:
+    """A document, and the validator made from it."""
+
+    __slots__ = ("_formats", "_validator", "document")
+
+    def __init__(self, document: dict[str, Any], *, formats: Mapping[str, Reason] | None = None) -> None:
+        """`formats` give the reason why a text is not of the format, or None when it is."""
+        self.document = document
+        self._formats = dict(formats or {})
+        self._validator = Draft202012Validator(
+            _exact(document),
+            formats={name: _verdict(reason) for name, reason in self._formats.items()},
+            validate_formats=True,
+            keywords={_WHOLE: _WrittenWhole},
+        )
+
+    def faults(self, value: object, *, at: str = "") -> list[Fault]:
+        """Everything wrong with a decoded JSON value, in the order of the pointers, which start with `at`."""
+        try:
+            found = unstorable(value)
+        except UnreadableError as reason:
+            return [Fault(_pointer(at, reason.path), reason.message)]
+        if not self._validator.is_valid(value):
+            unstored = {path for path, _ in found}  # of these the validator has nothing better to say
+            errors = list(self._validator.iter_errors(value))
+            found += [
+                told for told in worded(errors, self.document, self._formats) if told[0] not in unstored
+            ]
+        found.sort(key=_place)
+        told = list(dict.fromkeys(Fault(_pointer(at, path), message) for path, message in found))
+        if len(told) > MOST_FAULTS:
+            return [*told[:MOST_FAULTS], Fault(at, f"has {len(told) - MOST_FAULTS:,} more faults")]
+        return told
+
+    def filled(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """A valid object with the defaults of its fields filled in, in the schema's order."""
+        filled: dict[str, Any] = {}
+        for name, field in self.document.get("properties", {}).items():
+            if name in value:
+                filled[name] = value[name]
+            elif "default" in field:
+                filled[name] = deepcopy(field["default"])
+        return filled | dict(value)
+
+
+class _WrittenWhole:
+    """JSON Schema calls 4.0 an integer; passed on, it would still read 4.0."""
+
+    def __init__(self, parent_schema: dict[str, Any], value: Any, schema_path: list[str | int]) -> None: ...
+
+    def validate(self, instance: object) -> None:
+        if isinstance(instance, float) and instance.is_integer():
+            raise ValueError
+
+
+def _exact(node: Any) -> Any:
+    """The document as it is compiled: each integer must also be written as one."""
+    if isinstance(node, list):
+        return [_exact(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    exact = {name: _exact(item) for name, item in node.items()}
+    if node.get("additionalProperties") is False:
+        exact.setdefault("properties", {})  # without it the validator does not name what is unknown
+    return exact | {_WHOLE: True} if node.get("type") in ("integer", ["integer", "null"]) else exact
+
+
+def _verdict(reason: Reason) -> Callable[[str], bool]:
+    return lambda text: reason(text) is None
+
+
+def _place(found: tuple[Path, str]) -> tuple[tuple[str, ...], str]:
+    path, message = found
+    return tuple(f"{part:09}" if isinstance(part, int) else part for part in path), message
+
+
+def _pointer(at: str, path: Path) -> str:
+    """RFC 6901. A name too long to be anyone's field is cut, so that no answer echoes it."""
+    return at + "".join(f"/{_token(part)}" for part in path)
+
+
+def _token(part: str | int) -> str:
+    name = str(part)
+    if len(name) > LONGEST_NAME:
+        name = name[:LONGEST_NAME] + "…"
+    # A lone surrogate cannot be written into any answer.
+    name = name.encode(errors="replace").decode()
+    return name.replace("~", "~0").replace("/", "~1")
