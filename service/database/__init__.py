@@ -1,0 +1,11 @@
+"""Postgres: one engine per process, transactions that are committed at the edge of a use case.
+
+A statement that is a whole use case runs outside a transaction block (`statement`), which saves two round
+trips and says that nothing else belongs to it. `is_outage` tells faults of Postgres from faults of ours.
+"""
+
+from service.database.engine import Connection, Database
+from service.database.migrations import head, migrate, unmigrate
+from service.database.outage import is_outage
+
+__all__ = ["Connection", "Database", "head", "is_outage", "migrate", "unmigrate"]

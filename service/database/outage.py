@@ -1,0 +1,30 @@
+"""Which failures mean that Postgres is away, full or overloaded: to wait for, not to report as a bug."""
+
+import asyncio
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+# Connection lost, out of resources (53100 is a full disk), operator intervention, system error,
+# and the two that ask for the same transaction again: serialization failure and deadlock.
+_CLASSES = ("08", "53", "57", "58")
+_STATES = ("40001", "40P01", "25006")
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the same thing may be tried again when Postgres is well."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or _of_driver(error.orig)
+    return isinstance(error, PoolTimeoutError) or _of_driver(error)
+
+
+def _of_driver(error: BaseException | None) -> bool:
+    if isinstance(error, (OSError, asyncio.TimeoutError)) or _passes(error):
+        return True
+    # asyncpg's InterfaceError for a connection that went away under it has no SQLSTATE.
+    return type(error).__name__ in ("InterfaceError", "InternalClientError", "ConnectionDoesNotExistError")
+
+
+def _passes(error: BaseException | None) -> bool:
+    state = getattr(error, "sqlstate", None) or ""
+    return state in _STATES or state.startswith(_CLASSES)

@@ -1,0 +1,88 @@
+"""What can go wrong for a caller, as exceptions that carry their own answer.
+
+Each class fixes the stable `code` and the HTTP status it is told with (RFC 9457 problem details);
+its docstring is the title, so that the text a caller sees stands beside the reason it exists.
+Edges turn them into problem documents or command-line messages; nothing else reads the status.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with a body: where (RFC 6901 pointer, "" is the whole) and what."""
+
+    pointer: str
+    message: str
+
+
+class ServiceError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str, *, faults: Sequence[Fault] = (), retry_after: int | None = None) -> None:
+        """`retry_after` is in seconds, and is sent as the header of that name."""
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = tuple(faults)
+        self.retry_after = retry_after
+
+    @classmethod
+    def title(cls) -> str:
+        """A short text that is the same for every occurrence."""
+        return (cls.__doc__ or "").splitlines()[0].rstrip(".")
+
+
+class BadRequestError(ServiceError):
+    """The request cannot be read."""
+
+    code = "bad_request"
+    status = 400
+
+
+class InvalidInputError(ServiceError):
+    """The input is not valid."""
+
+    code = "invalid_input"
+    status = 422
+
+
+class UnauthorizedError(ServiceError):
+    """A valid API key is required."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class ForbiddenError(ServiceError):
+    """The key does not allow this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotFoundError(ServiceError):
+    """There is no such thing."""
+
+    code = "not_found"
+    status = 404
+
+
+class NotCancellableError(ServiceError):
+    """The job cannot be cancelled any more."""
+
+    code = "not_cancellable"
+    status = 409
+
+
+class UnavailableError(ServiceError):
+    """The service cannot do this right now."""
+
+    code = "unavailable"
+    status = 503
+    retryable = True

@@ -1,0 +1,166 @@
+"""Tables of what was asked for: jobs, and the timeline of each."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, NUMERIC, TEXT
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.database.base import Base, CreatedAt, Id, Moment, one_of, quoted
+from service.jobs.lifecycle import AT_UPSTREAM, ENDS, UNDER_WAY, Status
+from service.tenants.keys import MODES
+
+PRIORITIES = ("low", "normal", "high")
+"""Stored by their index, so that the claim can order by it."""
+CANCEL_OUTCOMES = ("pending", "cancelled", "not_cancellable")
+ON_UNCONFIRMED = ("fail", "resubmit")
+WAITS = ("upstream_limit", "upstream_account", "backoff")
+"""Why an accepted job was put back. `tenant_limit` is not stored: it is read from the counts."""
+
+
+def _in_life_order(states: frozenset[Status]) -> str:
+    return quoted(status for status in Status if status in states)
+
+
+_ENDED = f"status IN ({_in_life_order(ENDS)})"
+_UNDER_WAY = f"status IN ({_in_life_order(UNDER_WAY)})"
+_AT_UPSTREAM = f"status IN ({_in_life_order(AT_UPSTREAM)})"
+
+
+class JobRow(Base):
+    """One job: the request, the state, who works on it, and what came of it."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[Id]
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    mode: Mapped[str]
+
+    # The request, as validated. `json` keeps the order of the keys.
+    model: Mapped[str]
+    input: Mapped[dict[str, Any]] = mapped_column(JSON)
+    warnings: Mapped[list[Any]] = mapped_column(JSON)
+    callback_url: Mapped[str | None]
+    callback_events: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
+    external_id: Mapped[str | None]
+    # Not `metadata`, which SQLAlchemy keeps for itself.
+    labels: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
+    priority: Mapped[int]
+    on_unconfirmed: Mapped[str]
+    retry_of: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id"), unique=True)
+
+    # The state. `sequence` is the number of the newest entry on the timeline.
+    status: Mapped[str]
+    sequence: Mapped[int] = mapped_column(server_default="1")
+
+    # The right to work on it. Every write of a worker is guarded by the epoch its claim made.
+    owner: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    epoch: Mapped[int] = mapped_column(server_default="0")
+    # Not claimed before; moved into the future when a submit was not taken.
+    due_at: Mapped[CreatedAt]
+    waiting_for: Mapped[str | None]
+
+    # The submit: how often the intent was committed, when last, and with whose token.
+    submits: Mapped[int] = mapped_column(server_default="0")
+    # Submits of which nobody knows whether they were taken: each may have been charged.
+    unconfirmed: Mapped[int] = mapped_column(server_default="0")
+    # Submits in a row that were not taken; the backoff grows with it.
+    refusals: Mapped[int] = mapped_column(server_default="0")
+    intent_at: Mapped[datetime | None]
+    token_id: Mapped[UUID | None] = mapped_column(ForeignKey("upstream_tokens.id"))
+    upstream_id: Mapped[str | None]
+    queue_position: Mapped[int | None]
+
+    # The wish to cancel it, and what came of that.
+    cancel_requested_at: Mapped[datetime | None]
+    cancel_outcome: Mapped[str | None]
+    # When the upstream is asked (again); whoever asks moves it on, so that only one does.
+    cancel_due_at: Mapped[datetime | None]
+
+    # What came of it.
+    output: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    cost_usd: Mapped[Decimal | None] = mapped_column(NUMERIC(12, 6))
+
+    created_at: Mapped[CreatedAt]
+    submitted_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    expires_at: Mapped[Moment]
+
+    __table_args__ = (
+        one_of("status", Status),
+        one_of("mode", MODES),
+        one_of("cancel_outcome", CANCEL_OUTCOMES),
+        one_of("on_unconfirmed", ON_UNCONFIRMED),
+        one_of("waiting_for", WAITS),
+        CheckConstraint(f"priority BETWEEN 0 AND {len(PRIORITIES) - 1}", name="priority"),
+        CheckConstraint(f"({_ENDED}) = (finished_at IS NOT NULL)", name="ended_at"),
+        CheckConstraint("(owner IS NULL) = (lease_until IS NULL)", name="lease"),
+        CheckConstraint(f"NOT ({_ENDED}) OR owner IS NULL", name="ended_is_not_owned"),
+        CheckConstraint(
+            f"NOT ({_UNDER_WAY}) OR (intent_at IS NOT NULL AND token_id IS NOT NULL)", name="intent"
+        ),
+        CheckConstraint(
+            f"NOT ({_AT_UPSTREAM}) OR (upstream_id IS NOT NULL AND submitted_at IS NOT NULL)", name="taken"
+        ),
+        CheckConstraint("status <> 'in_progress' OR started_at IS NOT NULL", name="started"),
+        CheckConstraint("(status = 'completed') = (output IS NOT NULL)", name="output"),
+        CheckConstraint("(status IN ('failed', 'expired')) = (error IS NOT NULL)", name="error"),
+        CheckConstraint("status = 'accepted' OR waiting_for IS NULL", name="only_accepted_waits"),
+        CheckConstraint("status = 'in_queue' OR queue_position IS NULL", name="only_queued_has_position"),
+        CheckConstraint(
+            "(cancel_requested_at IS NULL) = (cancel_outcome IS NULL)"
+            " AND (cancel_outcome IS NOT DISTINCT FROM 'pending') = (cancel_due_at IS NOT NULL)",
+            name="cancel",
+        ),
+        CheckConstraint(f"NOT ({_ENDED}) OR cancel_outcome <> 'pending'", name="ended_cancel_is_known"),
+        # The claim: the oldest of the highest priority of one tenant.
+        Index(
+            "ix_jobs_waiting",
+            "tenant_id",
+            text("priority DESC"),
+            "id",
+            postgresql_where="status = 'accepted'",
+        ),
+        # The claim's counts, and the search for leases that ran out. Without the lease itself:
+        # it changes every two seconds, and an index on it would make each renewal rewrite every index.
+        Index(
+            "ix_jobs_places",
+            "token_id",
+            "tenant_id",
+            postgresql_where=f"token_id IS NOT NULL AND NOT ({_ENDED})",
+        ),
+        Index("ix_jobs_expiring", "expires_at", postgresql_where="status = 'accepted'"),
+        Index("ix_jobs_cancel_due", "cancel_due_at", postgresql_where="cancel_due_at IS NOT NULL"),
+        # Lists, newest first.
+        Index("ix_jobs_list", "tenant_id", "mode", text("id DESC")),
+        Index("ix_jobs_list_by_status", "tenant_id", "mode", "status", text("id DESC")),
+        {
+            # Room on each page for the next version of a row, so that renewals touch no index.
+            "postgresql_with": {
+                "fillfactor": 70,
+                "autovacuum_vacuum_scale_factor": 0.02,
+                "autovacuum_analyze_scale_factor": 0.02,
+            }
+        },
+    )
+
+
+class JobEventRow(Base):
+    """One entry on a job's timeline. Append-only; numbers have no holes."""
+
+    __tablename__ = "job_events"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"), primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID]
+    type: Mapped[str]
+    at: Mapped[CreatedAt]
+    data: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+    __table_args__ = (CheckConstraint("sequence >= 1", name="sequence"),)

@@ -1,0 +1,50 @@
+"""What callers read. Every query begins at a tenant."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select
+
+from service.database import Connection
+from service.jobs.job import Job
+from service.jobs.lifecycle import Status
+from service.jobs.store.table import ENTRIES, JOBS
+from service.tenants.tenant import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry on a job's timeline."""
+
+    sequence: int
+    type: str
+    at: datetime
+    data: dict[str, Any]
+
+
+async def find(connection: Connection, tenant: Tenant, job_id: UUID, *, lock: bool = False) -> Job | None:
+    """The tenant's job of that id; `lock` keeps others from changing it until the transaction ends."""
+    query = tenant.rows(JOBS).where(JOBS.c.id == job_id)
+    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    return None if row is None else Job.of(row)
+
+
+async def page(
+    connection: Connection, tenant: Tenant, *, statuses: frozenset[Status], before: UUID | None, limit: int
+) -> list[Job]:
+    """Jobs newest first, of these statuses if any are named, older than `before`."""
+    query: Select[Any] = tenant.rows(JOBS).order_by(JOBS.c.id.desc()).limit(limit)
+    if statuses:
+        query = query.where(JOBS.c.status.in_(sorted(statuses)))
+    if before:
+        query = query.where(JOBS.c.id < before)
+    return [Job.of(row) for row in await connection.execute(query)]
+
+
+async def timeline(connection: Connection, tenant: Tenant, job_id: UUID) -> list[Entry]:
+    """The job's timeline, oldest first; empty for a job that is not the tenant's."""
+    columns = (ENTRIES.c.sequence, ENTRIES.c.type, ENTRIES.c.at, ENTRIES.c.data)
+    query = tenant.rows(ENTRIES, *columns).where(ENTRIES.c.job_id == job_id).order_by(ENTRIES.c.sequence)
+    return [Entry(*row) for row in await connection.execute(query)]

@@ -1,0 +1,39 @@
+"""How rows of `jobs` become values, and the SQL words that several statements share."""
+
+from typing import Any, cast
+
+import msgspec
+from sqlalchemy import Table, TextClause, text
+from sqlalchemy.sql.selectable import TextualSelect
+
+from service.jobs.lifecycle import ENDS, UNDER_WAY, Status
+from service.jobs.models import JobEventRow, JobRow
+
+JOBS = cast("Table", JobRow.__table__)
+ENTRIES = cast("Table", JobEventRow.__table__)
+
+COLUMNS = ", ".join(f"jobs.{column.name}" for column in JOBS.c)
+"""Every column, in the order of the model, which is the order of `Job`'s fields."""
+
+NOW = "coalesce(CAST(:now AS timestamptz), clock_timestamp())"
+"""The time that due times are compared with: Postgres's, or a test's."""
+
+
+def states(statuses: frozenset[Status]) -> str:
+    """The states as an SQL list, in the order of a job's life."""
+    return ", ".join(f"'{status}'" for status in Status if status in statuses)
+
+
+IS_UNDER_WAY = f"jobs.status IN ({states(UNDER_WAY)})"
+HAS_ENDED = f"jobs.status IN ({states(ENDS)})"
+
+
+def returning_jobs(sql: str, *more: Any) -> TextualSelect:
+    """A statement whose rows are `COLUMNS` and then the columns given here, with their types."""
+    clause: TextClause = text(sql)
+    return clause.columns(*JOBS.c, *more)
+
+
+def encoded(value: object) -> str:
+    """A value for a parameter that SQL casts to json."""
+    return msgspec.json.encode(value).decode()

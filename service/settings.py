@@ -1,0 +1,137 @@
+"""What an operator can set, by environment variables with the prefix `EDIT_JOBS_` or a `.env` file.
+
+The descriptions are the README's table. A wrong value stops the start with one line per fault.
+"""
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.encryption import Vault
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+PREFIX = "EDIT_JOBS_"
+
+
+class InvalidSettingsError(Exception):
+    """Settings that cannot be started with; the text has one line per fault."""
+
+
+class Settings(BaseSettings):
+    """Everything that differs between two installations."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    database_url: str = Field(description="Postgres, for the worker, migrations and the command line")
+    api_database_url: str = Field(
+        "", description="Postgres, for the API, where it connects with a role of its own; else DATABASE_URL"
+    )
+    redis_url: str = Field(
+        "redis://localhost:6379", description="Redis; it carries bells only and may be lost"
+    )
+    upstream_url: str = Field("https://model-api.runcomfy.net", description="Base URL of the model API")
+    upstream_token: str = Field("", description="The platform's token there; a worker needs it", repr=False)
+    upstream_max_in_flight: Count = Field(
+        100, description="Most jobs that all workers together keep upstream at once"
+    )
+    public_url: str = Field("http://localhost:8000", description="Base of the URLs handed out to callers")
+    secret_key: str = Field(
+        description="Encrypts secrets at rest: 32 bytes in base64 (`openssl rand -base64 32`);"
+        " comma-separated for rotation, the current one first",
+        repr=False,
+    )
+    webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="Private ranges that webhooks may call, comma-separated; none by default"
+    )
+    webhook_retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(
+        (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
+        description="Seconds before each attempt of a webhook, comma-separated",
+        min_length=1,
+    )
+    lease_seconds: Seconds = Field(
+        8, description="For how long a worker that says nothing keeps its jobs; renewed four times as often"
+    )
+    tick_seconds: Seconds = Field(1, description="How often a worker looks for work without hearing a bell")
+    submit_deadline_seconds: Seconds = Field(
+        60, description="Longest wait for the answer to a submit; giving up earlier may cost money"
+    )
+    default_expires_in: int = Field(
+        86400, ge=10, le=604800, description="Seconds until a job expires whose request does not say"
+    )
+    poll_first_seconds: Seconds = Field(
+        2,
+        description="Time from a submit to the first status read; each next one waits 1.3 times longer, to 15 s",
+    )
+    worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
+    log_format: Literal["json", "console"] = Field("json", description="`json`, or `console` for people")
+
+    @field_validator("webhook_allowed_networks", "webhook_retry_schedule", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("database_url", "api_database_url")
+    @classmethod
+    def _with_driver(cls, value: str) -> str:
+        scheme, _, rest = value.partition("://")
+        if value and scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
+            raise ValueError("must begin with postgresql://")
+        return f"postgresql+asyncpg://{rest}" if value else value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_scheme(cls, value: str) -> str:
+        if value.partition("://")[0] not in ("redis", "rediss", "unix"):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @field_validator("upstream_url", "public_url")
+    @classmethod
+    def _http_base(cls, value: str) -> str:
+        if not value.startswith(("https://", "http://")):
+            raise ValueError("must begin with https:// or http://")
+        return value.rstrip("/")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _readable_keys(cls, value: str) -> str:
+        Vault.from_text(value)
+        return value
+
+    @model_validator(mode="after")
+    def _lease_outlives_ticks(self) -> Self:
+        if self.lease_seconds < 2 * self.tick_seconds:
+            raise ValueError(f"{PREFIX}LEASE_SECONDS must be at least twice {PREFIX}TICK_SECONDS")
+        return self
+
+    @property
+    def url_for_api(self) -> str:
+        """The database as the API reaches it."""
+        return self.api_database_url or self.database_url
+
+    @property
+    def vault(self) -> Vault:
+        """What seals and opens secrets at rest."""
+        return Vault.from_text(self.secret_key)
+
+
+def load() -> Settings:
+    """Read the environment; raises InvalidSettingsError with one line per fault."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise InvalidSettingsError("\n".join(_line(fault) for fault in error.errors())) from None
+
+
+def _line(fault: object) -> str:
+    assert isinstance(fault, dict)
+    name = PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else "settings"
+    text = "is not set" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
+    return f"{name}: {text}"

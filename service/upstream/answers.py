@@ -1,0 +1,96 @@
+"""How an answer's bytes are read: words, codes and messages, as documented and as captured.
+
+Pure and tolerant: an answer may be HTML, a 200 that carries an error, or JSON of another shape.
+"""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+WAITING = frozenset({"in_queue", "queued", "pending", "waiting", "starting"})
+RUNNING = frozenset({"in_progress", "processing", "cancellation_requested"})
+SUCCEEDED = frozenset({"completed", "succeeded", "success"})
+FAILED = frozenset({"failed", "error"})
+CANCELLED = frozenset({"cancelled", "canceled"})
+
+MALFORMED_ID, NO_BALANCE, BAD_TOKEN, NOT_READY = 400001, 400002, 400004, 400005
+NOT_YOURS, NOT_FOUND = 403001, 404001
+
+LONGEST_MESSAGE = 2_000
+LONGEST_WAIT = 3_600.0
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    """The JSON object of an answer; empty for anything else."""
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def word(document: dict[str, Any], field: str) -> str:
+    """A status or outcome, without regard to case; empty when there is none."""
+    value = document.get(field)
+    return value.strip().lower() if isinstance(value, str) else ""
+
+
+def error_code(document: dict[str, Any]) -> int | None:
+    """The upstream's own code, also where it comes as text."""
+    value = document.get("error_code")
+    if isinstance(value, str) and value.isdecimal() and len(value) < 10:
+        return int(value)
+    return value if type(value) is int else None
+
+
+def message(document: dict[str, Any]) -> str:
+    """What went wrong, in the upstream's words, at most 2,000 characters; empty when it says nothing."""
+    for field in ("error_message", "message", "error", "detail"):
+        value = document.get(field)
+        if value:
+            text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            # Postgres stores no NUL.
+            return text.replace("\0", "")[:LONGEST_MESSAGE]
+    return ""
+
+
+def retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
+    """Seconds to wait by a `Retry-After` header (RFC 9110, 10.2.3: seconds or a date), at most an hour."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isdecimal():
+        return min(float(text[:9]), LONGEST_WAIT)
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if until.tzinfo is None:
+        until = until.replace(tzinfo=UTC)
+    wait = (until - (now or datetime.now(UTC))).total_seconds()
+    return min(max(wait, 0.0), LONGEST_WAIT)
+
+
+def output(value: object) -> dict[str, Any]:
+    """The media of a result: the four documented keys, in order, without repeats; empty when there are none.
+
+    Nothing is collected from elsewhere in the body, which can echo the inputs. A bare text or list is read
+    as images, as one sentence of the documentation promises.
+    """
+    if isinstance(value, str):
+        value = {"images": [value]}
+    elif isinstance(value, list):
+        value = {"images": value}
+    if not isinstance(value, dict):
+        return {}
+    media: dict[str, Any] = {}
+    for key, found in value.items():
+        if key in ("image", "video") and isinstance(found, str) and found:
+            media[key] = found
+        elif key in ("images", "videos") and isinstance(found, list):
+            urls = list(dict.fromkeys(url for url in found if isinstance(url, str) and url))
+            if urls:
+                media[key] = urls
+    return media

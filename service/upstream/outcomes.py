@@ -1,0 +1,112 @@
+"""What can come of asking the upstream. Matched to the end with `assert_never` by whoever asks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The submit was taken, under this id."""
+
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InQueue:
+    """It waits there; the position is given only sometimes."""
+
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """It is worked on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """It has ended in some way; only the result says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """It ended with this output: some of `image video images videos`."""
+
+    output: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It ended with an error, in the upstream's words."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """It was taken out of the queue and will not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotCancellable:
+    """It will not be taken out any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It said no, and will say no again: the request itself is at fault."""
+
+    message: str
+    http_status: int
+    error_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The account is at fault (its token or its balance): an operator's matter, not the request's."""
+
+    message: str
+    http_status: int
+    error_code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """It does not know the id: too early, or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """It wants to be asked later: after so many seconds, if it says."""
+
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """No answer. After a submit: provably not one byte of it was sent."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """Nobody knows whether the submit was taken."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """An answer that says nothing: HTML, a server's error, a word nobody knows, a result that is not ready."""
+
+    reason: str
+
+
+Unheard = Denied | Missing | Throttled | Unreachable | Garbled
+"""What a read can end in without having learnt anything about the job."""
+
+SubmitOutcome = Accepted | Refused | Denied | Throttled | Unreachable | Uncertain
+StatusOutcome = InQueue | Running | Finished | Unheard
+ResultOutcome = Succeeded | Failed | Cancelled | InQueue | Running | Unheard
+CancelOutcome = Cancelled | NotCancellable | Unheard
