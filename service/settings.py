@@ -7,6 +7,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service.encryption import Vault
@@ -64,7 +65,7 @@ class Settings(BaseSettings):
     )
     poll_first_seconds: Seconds = Field(
         2,
-        description="Time from a submit to the first status read; each next one waits 1.3 times longer, to 15 s",
+        description="Time from a submit to its first status read; each next one waits 1.3 times as long, up to 15 s",
     )
     worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
@@ -130,8 +131,7 @@ def load() -> Settings:
         raise InvalidSettingsError("\n".join(_line(fault) for fault in error.errors())) from None
 
 
-def _line(fault: object) -> str:
-    assert isinstance(fault, dict)
+def _line(fault: ErrorDetails) -> str:
     name = PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else "settings"
     text = "is not set" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
     return f"{name}: {text}"

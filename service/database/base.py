@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, MetaData, Text, text
@@ -30,7 +30,11 @@ class Base(DeclarativeBase):
     """The models: for tables, migrations and Core statements; no session is ever made of them."""
 
     metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map = {str: Text, datetime: TIMESTAMP(timezone=True), UUID: PG_UUID(as_uuid=True)}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        datetime: TIMESTAMP(timezone=True),
+        UUID: PG_UUID(as_uuid=True),
+    }
 
 
 def quoted(words: Iterable[StrEnum | str]) -> str:

@@ -13,7 +13,7 @@ from service.jobs.lifecycle import ENDS, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobError:
-    """Why a job failed or expired. `may_be_charged` tells the truth, and nothing chargeable is `retryable`."""
+    """Why a job failed or expired. What may have been charged is never `retryable`."""
 
     code: str
     message: str

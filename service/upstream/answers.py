@@ -74,23 +74,23 @@ def retry_after(header: str | None, *, now: datetime | None = None) -> float | N
 
 
 def output(value: object) -> dict[str, Any]:
-    """The media of a result: the four documented keys, in order, without repeats; empty when there are none.
+    """The media of a result as `images` and `videos`, in order, without repeats; empty when there are none.
 
-    Nothing is collected from elsewhere in the body, which can echo the inputs. A bare text or list is read
-    as images, as one sentence of the documentation promises.
+    All four documented keys are read: `image` and `images`, `video` and `videos`. Nothing is collected from
+    elsewhere in the body, which can echo the inputs. A bare text or list is read as images, as one sentence
+    of the documentation promises.
     """
-    if isinstance(value, str):
-        value = {"images": [value]}
-    elif isinstance(value, list):
+    if isinstance(value, (str, list)):
         value = {"images": value}
     if not isinstance(value, dict):
         return {}
-    media: dict[str, Any] = {}
-    for key, found in value.items():
-        if key in ("image", "video") and isinstance(found, str) and found:
-            media[key] = found
-        elif key in ("images", "videos") and isinstance(found, list):
-            urls = list(dict.fromkeys(url for url in found if isinstance(url, str) and url))
-            if urls:
-                media[key] = urls
-    return media
+    media = {"images": _urls(value, "image", "images"), "videos": _urls(value, "video", "videos")}
+    return {kind: urls for kind, urls in media.items() if urls}
+
+
+def _urls(document: dict[str, Any], *keys: str) -> list[str]:
+    found: list[object] = []
+    for key in keys:
+        value = document.get(key)
+        found += value if isinstance(value, list) else [value]
+    return list(dict.fromkeys(url for url in found if isinstance(url, str) and url))

@@ -39,7 +39,7 @@ READ_SECONDS = 10.0
 """For a status, a result or a cancel; they take under a second when all is well."""
 LARGEST_ANSWER = 1 << 20
 SUBMIT_IDLE_SECONDS = 5.0
-"""A POST that races the server's idle close fails just like a lost answer, so no such connection is reused."""
+"""A POST that races the server's idle close fails just like a lost answer: no such connection is reused."""
 READ_IDLE_SECONDS = 60.0
 
 
@@ -176,7 +176,7 @@ def _of_result(response: httpx.Response) -> ResultOutcome:
 
 
 def _of_cancel(response: httpx.Response) -> CancelOutcome:
-    # The documented example answers `"status": "completed"` beside `"outcome": "cancelled"`: the outcome counts.
+    # The documented example has `"status": "completed"` beside `"outcome": "cancelled"`: the outcome counts.
     document = answers.decoded(response.content)
     outcome = answers.word(document, "outcome")
     if response.is_success and outcome in answers.CANCELLED:

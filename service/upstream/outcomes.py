@@ -30,7 +30,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """It ended with this output: some of `image video images videos`."""
+    """It ended with this output: URLs under `images`, `videos` or both."""
 
     output: dict[str, Any]
 
@@ -98,7 +98,7 @@ class Uncertain:
 
 @dataclass(frozen=True, slots=True)
 class Garbled:
-    """An answer that says nothing: HTML, a server's error, a word nobody knows, a result that is not ready."""
+    """An answer that says nothing: HTML, a server's error, an unknown word, a result that is not ready."""
 
     reason: str
 

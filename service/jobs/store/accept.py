@@ -28,7 +28,7 @@ WITH job AS (
     SELECT id, 1, tenant_id, '{ACCEPTED_EVENT}', created_at, '{{}}' FROM job
 )
 SELECT created_at, expires_at FROM job
-"""  # noqa: S608  only constants of ours are put into it
+"""
 
 
 async def accept(

@@ -61,7 +61,7 @@ _TAKE_WAITING = returning_jobs(
     FROM turns
     WHERE jobs.id = turns.id AND status = '{Status.ACCEPTED}' AND {_LEASE_RAN_OUT}
     RETURNING {COLUMNS}, {NOW} AS now
-    """,  # noqa: S608
+    """,
     _CLOCK,
 )
 
@@ -80,7 +80,7 @@ _TAKE_OVER = returning_jobs(
     )
     UPDATE jobs SET {_CLAIM} FROM lost WHERE jobs.id = lost.id
     RETURNING {COLUMNS}, {NOW} AS now
-    """,  # noqa: S608
+    """,
     _CLOCK,
 )
 
@@ -96,10 +96,11 @@ _RENEW = text(
     )
     UPDATE jobs
     SET lease_until = {_LEASE},
-        queue_position = CASE WHEN status = '{Status.IN_QUEUE}' THEN coalesce(mine.position, queue_position) END
+        queue_position = CASE WHEN status = '{Status.IN_QUEUE}'
+                              THEN coalesce(mine.position, queue_position) END
     FROM mine WHERE jobs.id = mine.id AND jobs.owner = :owner
     RETURNING jobs.id
-    """  # noqa: S608
+    """
 )
 
 _GIVE_BACK = text(
@@ -108,7 +109,7 @@ _GIVE_BACK = text(
     FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS int[])) AS held (id, epoch)
     WHERE jobs.id = held.id AND jobs.epoch = held.epoch AND jobs.owner = :owner
       AND status <> '{Status.SUBMITTING}'
-    """  # noqa: S608
+    """
 )
 
 
@@ -160,7 +161,7 @@ async def take_over(
     also_expired: bool,
     now: datetime | None,
 ) -> Claim:
-    """Claim jobs under way that nobody looks after: given back or, if `also_expired`, with a lease that ran out.
+    """Claim jobs under way that were given back or, if `also_expired`, whose lease ran out.
 
     One whose submit is on the wire is left alone until `unanswered_after` seconds after its intent.
     """

@@ -21,7 +21,7 @@ _NOBODYS = "owner = NULL, lease_until = NULL"
 BY_EPOCH = "epoch = :epoch"
 """The guard of an owner: nobody claimed the job since."""
 BY_SUBMIT = "submits = :submit"
-"""The guard of an answer to a submit: it is still this submit that waits for its answer, whoever owns the job."""
+"""The guard of an answer to a submit: this submit still waits for it, whoever owns the job."""
 BY_STATE = "TRUE"
 """No guard but the state: for what is true whoever owns the job, such as the upstream's word."""
 
@@ -38,7 +38,7 @@ def _statement(move: Move, sets: str, *, guard: str) -> TextualSelect:
             SELECT id, sequence, tenant_id, '{move.event}', CAST(:data AS json) FROM moved
         )
         SELECT * FROM moved
-        """  # noqa: S608  only constants of ours are put into it
+        """
     )
 
 

@@ -29,14 +29,15 @@ def _noting(event: str, sets: str, *, where: str) -> TextualSelect:
             SELECT id, sequence, tenant_id, {event}, CAST(:data AS json) FROM noted
         )
         SELECT * FROM noted
-        """  # noqa: S608
+        """
     )
 
 
 _REQUEST = _noting(
     f"'{CANCEL_REQUESTED}'",
     f"cancel_requested_at = {NOW}, cancel_outcome = 'pending', cancel_due_at = clock_timestamp()",
-    where=f"status IN ('{Status.SUBMITTING}', '{Status.IN_QUEUE}') AND cancel_outcome IS DISTINCT FROM 'pending'",
+    where=f"status IN ('{Status.SUBMITTING}', '{Status.IN_QUEUE}')"
+    " AND cancel_outcome IS DISTINCT FROM 'pending'",
 )
 _REFUSE = _noting(
     f"'{CANCEL_REFUSED}'",
@@ -56,7 +57,7 @@ _TAKE_DUE = returning_jobs(
     UPDATE jobs SET cancel_due_at = clock_timestamp() + {ASKING_SECONDS} * interval '1 second'
     FROM due WHERE jobs.id = due.id
     RETURNING {COLUMNS}
-    """  # noqa: S608
+    """
 )
 _OVERDUE = returning_jobs(
     f"""
@@ -65,7 +66,7 @@ _OVERDUE = returning_jobs(
       AND (lease_until IS NULL OR lease_until < clock_timestamp())
     ORDER BY expires_at LIMIT :most
     FOR UPDATE SKIP LOCKED
-    """  # noqa: S608
+    """
 )
 
 
