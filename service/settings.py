@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     )
     poll_first_seconds: Seconds = Field(
         2,
-        description="Time from a submit to its first status read; each next one waits 1.3 times as long, up to 15 s",
+        description="From a submit to its first status read; each next one waits 1.3 times as long, up to 15 s",
     )
     worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")

@@ -55,4 +55,4 @@ def _json(event: object, **_: object) -> str:
 def _without_internals(
     logger: object, name: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, name, event)  # type: ignore[arg-type]
+    return structlog.stdlib.ProcessorFormatter.remove_processors_meta(logger, name, event)

@@ -4,6 +4,7 @@ A submit is told apart from all else: it costs money, cannot be repeated safely 
 so it has connections of its own and what became of it is never guessed.
 """
 
+import re
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -41,6 +42,9 @@ LARGEST_ANSWER = 1 << 20
 SUBMIT_IDLE_SECONDS = 5.0
 """A POST that races the server's idle close fails just like a lost answer: no such connection is reused."""
 READ_IDLE_SECONDS = 60.0
+
+# UUIDs so far; anything that can stand in a path, and be stored, will do.
+_LIKE_AN_ID = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
 
 
 class Upstream:
@@ -130,7 +134,7 @@ def _of_submit(response: httpx.Response) -> SubmitOutcome:
     code, http = answers.error_code(document), response.status_code
     request_id = document.get("request_id")
     if response.is_success:
-        if isinstance(request_id, str) and request_id:
+        if isinstance(request_id, str) and _LIKE_AN_ID(request_id):
             return Accepted(request_id)
         if code is None:
             return Uncertain(f"HTTP {http} without a request_id")

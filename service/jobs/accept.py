@@ -1,0 +1,91 @@
+"""A job is accepted: stored once and for all, then the bell is rung.
+
+The answer 202 means that the commit is done. Where Postgres was lost in between, nobody can say whether
+the job is there, and the caller is told just that: asking again could pay twice.
+"""
+
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from service.clock import Clock
+from service.database import Database, is_outage
+from service.errors import AcceptanceUnknownError
+from service.ids import uuid7
+from service.jobs.job import Job
+from service.jobs.lifecycle import Status
+from service.jobs.models import PRIORITIES
+from service.jobs.request import Request
+from service.jobs.store.accept import accept as store
+from service.tenants.tenant import Tenant
+
+
+class Bell(Protocol):
+    """What tells the workers that there is something to do."""
+
+    def ring(self) -> None:
+        """Never fails and never waits: a bell that was not heard costs a moment, not a job."""
+
+
+async def accept(database: Database, tenant: Tenant, request: Request, *, bell: Bell, clock: Clock) -> Job:
+    """Store the job and ring. Raises AcceptanceUnknownError when Postgres was lost after the statement left."""
+    job_id = uuid7()
+    async with database.driver() as driver:
+        try:
+            created_at, expires_at = await store(driver, tenant, job_id, request, now=clock())
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            raise AcceptanceUnknownError(
+                "The database was lost while the job was being stored, so it may have been accepted or not."
+                f" If it was, its id is {job_id}.",
+                retry_after=1,
+            ) from error
+    bell.ring()
+    return _accepted(job_id, tenant, request, created_at=created_at, expires_at=expires_at)
+
+
+def _accepted(
+    job_id: UUID, tenant: Tenant, request: Request, *, created_at: datetime, expires_at: datetime
+) -> Job:
+    """The job as its row is now: reading it back would double the cost of accepting it."""
+    return Job(
+        id=job_id,
+        tenant_id=tenant.id,
+        mode=tenant.mode,
+        model=request.model,
+        input=request.input,
+        warnings=request.warnings,
+        callback_url=request.callback_url,
+        callback_events=request.callback_events,
+        external_id=request.external_id,
+        metadata=request.metadata,
+        priority=PRIORITIES.index(request.priority),
+        on_unconfirmed=request.on_unconfirmed,
+        retry_of=None,
+        status=Status.ACCEPTED,
+        sequence=1,
+        owner=None,
+        lease_until=None,
+        epoch=0,
+        due_at=created_at,
+        waiting_for=None,
+        submits=0,
+        unconfirmed=0,
+        refusals=0,
+        intent_at=None,
+        token_id=None,
+        upstream_id=None,
+        queue_position=None,
+        cancel_requested_at=None,
+        cancel_outcome=None,
+        cancel_due_at=None,
+        output=None,
+        error=None,
+        cost_usd=None,
+        created_at=created_at,
+        submitted_at=None,
+        started_at=None,
+        finished_at=None,
+        expires_at=expires_at,
+    )

@@ -1,0 +1,95 @@
+"""A job is cancelled: here if nothing was sent yet, else by asking whoever can ask the upstream.
+
+The wish is committed before anybody is asked, and no transaction is open while its outcome is waited for.
+"""
+
+import asyncio
+from typing import assert_never
+from uuid import UUID
+
+from service.clock import Clock
+from service.database import Connection, Database
+from service.errors import NotCancellableError, NotFoundError
+from service.jobs import telling
+from service.jobs.accept import Bell
+from service.jobs.job import Job
+from service.jobs.lifecycle import CANCEL, Status
+from service.jobs.store import moves, reads, wishes
+from service.telemetry import log
+from service.tenants.tenant import Tenant
+
+HOLD_SECONDS = 5.0
+"""How long the caller is kept waiting for the upstream's word."""
+_FIRST_LOOK, _LONGEST_PAUSE, _GROWTH = 0.05, 0.25, 1.5
+
+
+async def cancel(
+    database: Database,
+    tenant: Tenant,
+    job_id: UUID,
+    *,
+    bell: Bell,
+    clock: Clock,
+    public_url: str,
+    hold: float = HOLD_SECONDS,
+) -> Job:
+    """The job as cancelled, or with the wish still pending after `hold` seconds.
+
+    Raises NotFoundError, and NotCancellableError when it runs or has ended otherwise.
+    """
+    async with database.transaction() as connection:
+        before = await _found(connection, tenant, job_id, lock=True)
+        job = await _asked(connection, before, clock=clock, public_url=public_url)
+    if job.status is Status.CANCELLED:
+        if job is not before:
+            log.info("job.moved", event_type=CANCEL.event, job_id=str(job.id), tenant_id=str(job.tenant_id))
+            bell.ring()
+        return job
+    bell.ring()
+    return await _outcome(database, tenant, job, hold=hold)
+
+
+async def _asked(connection: Connection, job: Job, *, clock: Clock, public_url: str) -> Job:
+    """What can be done about the locked job at once."""
+    match job.status:
+        case Status.CANCELLED:
+            return job
+        case Status.ACCEPTED:
+            cancelled = await moves.cancel(connection, job, asked=True, now=clock())
+            assert cancelled is not None, "a locked job changed its state"
+            await telling.tell(connection, cancelled, CANCEL.event, public_url=public_url)
+            return cancelled
+        case Status.SUBMITTING | Status.IN_QUEUE:
+            # None: somebody has asked already, and the answer to them is the answer to us.
+            return await wishes.request(connection, job, now=clock()) or job
+        case Status.IN_PROGRESS | Status.COMPLETED | Status.FAILED | Status.EXPIRED:
+            raise _too_late(job)
+        case _:
+            assert_never(job.status)
+
+
+async def _outcome(database: Database, tenant: Tenant, job: Job, *, hold: float) -> Job:
+    """The job once the wish came to something, or as it is when there is no more time."""
+    loop = asyncio.get_running_loop()
+    until, pause = loop.time() + hold, _FIRST_LOOK
+    while job.cancel_outcome == "pending" and (left := until - loop.time()) > 0:
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+        async with database.statement() as connection:
+            job = await _found(connection, tenant, job.id)
+    if job.status is Status.CANCELLED or job.cancel_outcome == "pending":
+        return job
+    raise _too_late(job)
+
+
+async def _found(connection: Connection, tenant: Tenant, job_id: UUID, *, lock: bool = False) -> Job:
+    job = await reads.find(connection, tenant, job_id, lock=lock)
+    if job is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    return job
+
+
+def _too_late(job: Job) -> NotCancellableError:
+    if job.has_ended:
+        return NotCancellableError(f"The job has ended: it is {job.status}.")
+    return NotCancellableError(f"The upstream does not cancel the job any more: it is {job.status}.")

@@ -1,0 +1,160 @@
+"""Looking for work: at a bell, when a place becomes free, and at every tick.
+
+Bells may be lost and Redis may be away: the tick finds everything. It also finds what nobody looks after
+any more, waiting jobs whose deadline is over, and wishes to cancel that nobody brought to the upstream.
+"""
+
+import asyncio
+from functools import partial
+from uuid import UUID
+
+from service.database import is_outage
+from service.jobs import ends
+from service.jobs.canceller import Canceller
+from service.jobs.job import Job
+from service.jobs.leases import Leases
+from service.jobs.ledger import Ledger
+from service.jobs.lifecycle import EXPIRE, Status
+from service.jobs.store import claims, moves, wishes
+from service.jobs.submitter import Submitter
+from service.jobs.tracker import Tracker
+from service.telemetry import log
+
+GRACE_SECONDS = 5.0
+"""How long after a submit's own deadline its owner still has to write down what came of it."""
+PLACES_FREED_SECONDS = 0.1
+"""Ends come singly and each frees a place: so long they are gathered before the next claim."""
+OVERDUE_AT_ONCE = 100
+
+
+class Claimer:
+    """Finds jobs for the submitter and the tracker of this process."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        leases: Leases,
+        *,
+        submitter: Submitter,
+        tracker: Tracker,
+        canceller: Canceller,
+        token_id: UUID,
+        places: int,
+        most_jobs: int,
+        tick: float,
+        submit_deadline: float,
+    ) -> None:
+        """`places` is how many jobs all workers together may have in flight with this token."""
+        self._ledger = ledger
+        self._leases = leases
+        self._submitter = submitter
+        self._tracker = tracker
+        self._canceller = canceller
+        self._token_id = token_id
+        self._places = places
+        self._most_jobs = most_jobs
+        self._tick = tick
+        self._unanswered_after = submit_deadline + GRACE_SECONDS
+        self._woken = asyncio.Event()
+        self._gathering: asyncio.TimerHandle | None = None
+        self._settling: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._woken.set()
+
+    def place_freed(self) -> None:
+        """A job has ended: its place is free for one that waits."""
+        if self._gathering is None:
+            loop = asyncio.get_running_loop()
+            self._gathering = loop.call_later(PLACES_FREED_SECONDS, self._gathered)
+
+    async def run(self) -> None:
+        """Look for work, for ever."""
+        loop = asyncio.get_running_loop()
+        next_sweep = loop.time()
+        while True:
+            self._woken.clear()
+            try:
+                if loop.time() >= next_sweep:
+                    next_sweep = loop.time() + self._tick
+                    await self._sweep()
+                await self._take_waiting()
+                await self._canceller.begin()
+            except Exception as error:
+                if not is_outage(error):
+                    log.exception("claimer.fault")
+                await asyncio.sleep(self._tick)
+            try:
+                async with asyncio.timeout_at(next_sweep):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+
+    async def finish(self) -> None:
+        """Wait until what was begun here is written down."""
+        if self._settling:
+            await asyncio.wait(self._settling)
+
+    @property
+    def _room(self) -> int:
+        return max(0, self._most_jobs - len(self._leases))
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self.wake()
+
+    async def _take_waiting(self) -> None:
+        room = min(self._room, self._submitter.free)
+        if room <= 0:
+            return
+        async with self._ledger.database.transaction() as connection:
+            claim = await claims.take_waiting(
+                connection,
+                self._leases.owner,
+                token_id=self._token_id,
+                places=self._places,
+                room=room,
+                now=self._ledger.clock(),
+            )
+        for job in claim.jobs:
+            self._submitter.begin(job)
+
+    async def _sweep(self) -> None:
+        await self._take_over()
+        await self._expire_waiting()
+
+    async def _take_over(self) -> None:
+        async with self._ledger.database.statement() as connection:
+            claim = await claims.take_over(
+                connection,
+                self._leases.owner,
+                room=self._room,
+                unanswered_after=self._unanswered_after,
+                also_expired=self._leases.is_steady,
+                now=self._ledger.clock(),
+            )
+        for job in claim.jobs:
+            log.info("job.taken_over", job_id=str(job.id), status=job.status, epoch=job.epoch)
+            if job.status is Status.SUBMITTING:
+                self._give_up(job)
+            else:
+                self._tracker.follow(job, at=claim.at, soon=True)
+
+    def _give_up(self, job: Job) -> None:
+        self._leases.hold(job)
+        task = asyncio.create_task(self._submitter.give_up(job))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _expire_waiting(self) -> None:
+        now = self._ledger.clock()
+        done: list[tuple[Job, Job]] = []
+        async with self._ledger.database.transaction() as connection:
+            for job in await wishes.lock_overdue(connection, most=OVERDUE_AT_ONCE, now=now):
+                error = ends.expired(job, cancelled=False)
+                write = partial(moves.expire, job=job, error=error, cancelled=False, now=now)
+                if expired := await self._ledger.once(connection, job, EXPIRE, write):
+                    done.append((job, expired))
+        for job, expired in done:
+            self._ledger.announce(job, expired, EXPIRE)

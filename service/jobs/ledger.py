@@ -1,0 +1,98 @@
+"""Writing down what became known, however long Postgres takes, and letting those know who wait for it.
+
+A worker may know something that nobody else does, an id that was paid for above all. So a write is tried
+until Postgres answers. A guarded write that finds no row after a failed try may be that try, committed with
+its answer lost: then the job is read again, and the same epoch in the wanted state means just that.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from service.backoff import exponential
+from service.clock import Clock
+from service.database import Connection, Database, is_outage
+from service.jobs.job import Job
+from service.jobs.lifecycle import Move
+from service.jobs.store import reads
+from service.jobs.telling import is_told, tell
+from service.telemetry import log
+from service.tenants.tenant import Tenant
+
+Write = Callable[[Connection], Awaitable[Job | None]]
+Listener = Callable[[Job], None]
+
+
+class Ledger:
+    """Makes moves of jobs, each with the event that tells it, in one transaction."""
+
+    def __init__(self, database: Database, *, public_url: str, clock: Clock, on_end: Listener) -> None:
+        """`on_end` is called after the commit that ended a job."""
+        self.database = database
+        self.clock = clock
+        self._public_url = public_url
+        self._on_end = on_end
+
+    async def move(self, job: Job, move: Move, write: Write) -> Job | None:
+        """Make the move; the job after it, or None if it is not ours to move any more."""
+        moved = await self._until_answered(job, move, write)
+        if moved is None:
+            log.info("job.move_refused", job_id=str(job.id), move=move.event, epoch=job.epoch)
+            return None
+        self.announce(job, moved, move)
+        return moved
+
+    async def once(self, connection: Connection, job: Job, move: Move, write: Write) -> Job | None:
+        """The same as a part of the caller's transaction, who calls `announce` after the commit."""
+        moved = await write(connection)
+        if moved is not None:
+            await tell(connection, moved, move.event, public_url=self._public_url)
+        return moved
+
+    def announce(self, job: Job, moved: Job, move: Move) -> None:
+        """Log a committed move, and let know who waits for ends."""
+        log.info(
+            "job.moved",
+            event_type=move.event,
+            job_id=str(moved.id),
+            tenant_id=str(moved.tenant_id),
+            model=moved.model,
+            leaves=job.status,
+            reaches=moved.status,
+            sequence=moved.sequence,
+            epoch=moved.epoch,
+            upstream_id=moved.upstream_id,
+            error=moved.error["code"] if moved.error else None,
+        )
+        if moved.has_ended:
+            self._on_end(moved)
+
+    async def _until_answered(self, job: Job, move: Move, write: Write) -> Job | None:
+        failures = 0
+        while True:
+            try:
+                return await self._try(job, move, write, again=failures > 0)
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                failures += 1
+                log.warning("database.away", doing=move.event, job_id=str(job.id), error=str(error)[:200])
+                await asyncio.sleep(exponential(failures, first=0.1, cap=2.0))
+
+    async def _try(self, job: Job, move: Move, write: Write, *, again: bool) -> Job | None:
+        if is_told(job, move.event):
+            async with self.database.transaction() as connection:
+                moved = await self.once(connection, job, move, write)
+        else:
+            async with self.database.statement() as connection:
+                moved = await write(connection)
+        if moved is None and again:
+            moved = await self._own_commit(job, move)
+        return moved
+
+    async def _own_commit(self, job: Job, move: Move) -> Job | None:
+        tenant = Tenant(id=job.tenant_id, mode="live" if job.mode == "live" else "test")
+        async with self.database.statement() as connection:
+            current = await reads.find(connection, tenant, job.id)
+        if current and current.epoch == job.epoch and current.status is move.reaches:
+            return current
+        return None

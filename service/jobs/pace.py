@@ -1,0 +1,17 @@
+"""When to read a job's status next, as pure arithmetic: the last wait in, the next one out, in seconds."""
+
+from dataclasses import dataclass
+
+GROWTH = 1.3
+LONGEST = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The first read comes after `first` seconds, each next one `GROWTH` times later, up to `LONGEST`."""
+
+    first: float
+
+    def next(self, last: float) -> float:
+        """The wait after one of `last` seconds; 0 before the first read."""
+        return min(LONGEST, max(last * GROWTH, self.first))

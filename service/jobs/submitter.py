@@ -1,0 +1,199 @@
+"""Submitting: the intent first, then the POST, then what became of it.
+
+A submit costs money and cannot be repeated or looked up. So the intent is committed before the first byte
+leaves, nothing leaves when too much time has passed since, and what became of it is one of three: taken,
+not taken (the job waits for another submit), or unknown, which is never repeated unless the job says so.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import assert_never
+
+from service.backoff import Random, exponential
+from service.jobs import ends
+from service.jobs.job import Job
+from service.jobs.leases import Leases
+from service.jobs.ledger import Ledger
+from service.jobs.lifecycle import FAIL, INTEND, PUT_BACK, TAKE
+from service.jobs.store import moves, wishes
+from service.telemetry import log
+from service.upstream.client import Upstream
+from service.upstream.outcomes import (
+    Accepted,
+    Denied,
+    Refused,
+    SubmitOutcome,
+    Throttled,
+    Uncertain,
+    Unreachable,
+)
+
+FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
+ACCOUNT_BACKOFF = 15.0
+"""First wait when the account is at fault: nothing but an operator changes that."""
+LATE_ANSWER = "job.late_answer"
+
+
+class Submitter:
+    """Submits claimed jobs, each in a task of its own, so many at once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        leases: Leases,
+        upstream: Upstream,
+        *,
+        token: str,
+        slots: int,
+        follow: Callable[[Job], None],
+        on_free: Callable[[], None],
+        rand: Random,
+    ) -> None:
+        """`follow` takes over a job that was taken; `on_free` hears that a slot is free or a wish is due."""
+        self._ledger = ledger
+        self._leases = leases
+        self._upstream = upstream
+        self._token = token
+        self._slots = slots
+        self._follow = follow
+        self._on_free = on_free
+        self._rand = rand
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def free(self) -> int:
+        """How many more jobs can be begun."""
+        return self._slots - len(self._tasks)
+
+    def begin(self, job: Job) -> None:
+        """Submit a job that was just claimed."""
+        self._leases.hold(job)
+        task = asyncio.create_task(self._guarded(job))
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    async def finish(self) -> None:
+        """Wait until nothing is on the wire and every answer is written down."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def give_up(self, job: Job) -> None:
+        """Settle a submit whose owner died before it wrote down an answer: nobody knows."""
+        await self._settle_unknown(job, "the worker that sent it stopped before it had an answer")
+        self._on_free()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._on_free()
+
+    async def _guarded(self, job: Job) -> None:
+        try:
+            await self._submit(job)
+        except Exception:
+            # Left as it is; whoever takes over a job that stays `submitting` settles it as unknown.
+            log.exception("submit.fault", job_id=str(job.id))
+            self._leases.drop(job)
+
+    async def _submit(self, job: Job) -> None:
+        began = time.monotonic()
+        owner = self._leases.owner
+        intended = await self._ledger.move(job, INTEND, partial(moves.intend, job=job, owner=owner))
+        if intended is None:
+            self._leases.drop(job)
+            return
+        self._leases.hold(intended)
+        outcome = await self._upstream.submit(
+            intended.model, intended.input, token=self._token, not_after=began + owner.lease / 2
+        )
+        log.info(
+            "submit.answered",
+            job_id=str(job.id),
+            submit=intended.submits,
+            outcome=type(outcome).__name__,
+            seconds=round(time.monotonic() - began, 3),
+        )
+        await self._record(intended, outcome)
+
+    async def _record(self, job: Job, outcome: SubmitOutcome) -> None:
+        match outcome:
+            case Accepted(request_id):
+                await self._keep(job, request_id)
+            case Refused():
+                await self._fail(job, outcome)
+            case Denied(message):
+                wait = self._backoff(job, first=ACCOUNT_BACKOFF)
+                await self._put_back(job, reason=message, waiting_for="upstream_account", wait=wait)
+            case Throttled(retry_after):
+                wait = max(self._backoff(job), retry_after or 0.0)
+                reason = "the upstream asks to wait"
+                await self._put_back(job, reason=reason, waiting_for="upstream_limit", wait=wait)
+            case Unreachable(reason):
+                await self._put_back(job, reason=reason, waiting_for="backoff", wait=self._backoff(job))
+            case Uncertain(reason):
+                await self._settle_unknown(job, reason)
+            case _:
+                assert_never(outcome)
+
+    async def _keep(self, job: Job, request_id: str) -> None:
+        owner = self._leases.owner
+        write = partial(moves.take, job=job, owner=owner, upstream_id=request_id)
+        taken = await self._ledger.move(job, TAKE, write)
+        if taken is None:
+            await self._note_late(job, request_id)
+            self._leases.drop(job)
+        elif taken.epoch == job.epoch:
+            self._follow(taken)
+        else:
+            self._leases.drop(job)  # Another worker owns it by now, and finds it taken.
+
+    async def _fail(self, job: Job, outcome: Refused) -> None:
+        error = ends.refused(outcome)
+        now = self._ledger.clock()
+        write = partial(moves.fail_submit, job=job, error=error, unconfirmed=False, now=now)
+        await self._ledger.move(job, FAIL, write)
+        self._leases.drop(job)
+
+    async def _put_back(self, job: Job, *, reason: str, waiting_for: str, wait: float) -> None:
+        write = partial(
+            moves.put_back,
+            job=job,
+            reason=reason[: ends.LONGEST_MESSAGE],
+            waiting_for=waiting_for,
+            wait=wait,
+            unconfirmed=False,
+            now=self._ledger.clock(),
+        )
+        await self._ledger.move(job, PUT_BACK, write)
+        self._leases.drop(job)
+
+    async def _settle_unknown(self, job: Job, reason: str) -> None:
+        now = self._ledger.clock()
+        if job.on_unconfirmed == "resubmit":
+            write = partial(
+                moves.put_back,
+                job=job,
+                reason=reason[: ends.LONGEST_MESSAGE],
+                waiting_for="backoff",
+                wait=self._backoff(job),
+                unconfirmed=True,
+                now=now,
+            )
+            await self._ledger.move(job, PUT_BACK, write)
+        else:
+            error = ends.unconfirmed(reason)
+            write = partial(moves.fail_submit, job=job, error=error, unconfirmed=True, now=now)
+            await self._ledger.move(job, FAIL, write)
+        self._leases.drop(job)
+
+    async def _note_late(self, job: Job, request_id: str) -> None:
+        """The job was settled without this answer: put down its id, so that the charge can be found."""
+        data = {"submit": job.submits, "upstream_request_id": request_id}
+        async with self._ledger.database.statement() as connection:
+            await wishes.note(connection, job, event=LATE_ANSWER, data=data)
+        log.warning("submit.late_answer", job_id=str(job.id), **data)
+
+    def _backoff(self, job: Job, *, first: float = FIRST_BACKOFF) -> float:
+        failures = job.refusals + job.unconfirmed + 1
+        return exponential(failures, first=first, cap=LONGEST_BACKOFF, rand=self._rand)

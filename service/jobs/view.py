@@ -1,0 +1,80 @@
+"""A job as callers see it: which of its fields are shown, under which names and in which order.
+
+The same in answers and, without what a receiver does not need, in webhooks.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, overload
+
+from service.jobs.job import Job
+from service.jobs.models import PRIORITIES
+from service.jobs.store.reads import Entry
+
+Delivery = Mapping[str, Any]
+"""The terminal event's way to the job's own URL: `url`, `status`, `attempts`."""
+
+
+def document(job: Job, *, public_url: str, delivery: Delivery | None = None) -> dict[str, Any]:
+    """The job as it is answered. `public_url` is the base of the URLs in it, without a slash at the end."""
+    url = f"{public_url}/v1/jobs/{job.id}"
+    return {
+        "id": str(job.id),
+        "model": job.model,
+        "status": job.status,
+        "input": job.input,
+        "output": job.output,
+        "error": job.error,
+        "warnings": job.warnings,
+        "external_id": job.external_id,
+        "metadata": job.metadata,
+        "priority": PRIORITIES[job.priority],
+        "retry_of": job.retry_of and str(job.retry_of),
+        "queue_position": job.queue_position,
+        "waiting_for": job.waiting_for,
+        "cancel": _cancel(job),
+        "upstream_request_id": job.upstream_id,
+        "cost_usd": None if job.cost_usd is None else float(job.cost_usd),
+        "created_at": moment(job.created_at),
+        "submitted_at": moment(job.submitted_at),
+        "started_at": moment(job.started_at),
+        "finished_at": moment(job.finished_at),
+        "expires_at": moment(job.expires_at),
+        "mode": job.mode,
+        "delivery": delivery,
+        "urls": {"self": url, "cancel": f"{url}/cancel", "events": f"{url}/events"},
+    }
+
+
+def told(job: Job, *, public_url: str) -> dict[str, Any]:
+    """The `data` of a webhook about the newest entry of the job's timeline."""
+    shown = document(job, public_url=public_url)
+    del shown["input"], shown["delivery"]
+    return shown | {"sequence": job.sequence, "tenant_id": str(job.tenant_id), "mode": job.mode}
+
+
+def entry(happened: Entry) -> dict[str, Any]:
+    """One entry of the timeline."""
+    return {
+        "sequence": happened.sequence,
+        "type": happened.type,
+        "at": moment(happened.at),
+        "data": happened.data,
+    }
+
+
+@overload
+def moment(at: datetime) -> str: ...
+@overload
+def moment(at: datetime | None) -> str | None: ...
+def moment(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC, always with microseconds, so that times also sort as text."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def _cancel(job: Job) -> dict[str, Any] | None:
+    if job.cancel_requested_at is None:
+        return None
+    return {"requested_at": moment(job.cancel_requested_at), "outcome": job.cancel_outcome}

@@ -1,0 +1,97 @@
+"""The bell: a task in Redis that carries no data and says only that there is something to do.
+
+What is to be done stands in Postgres, so a bell may be lost, rung twice or heard by nobody: a worker's tick
+finds the same a second later. Ringing never waits and never fails.
+"""
+
+import asyncio
+import secrets
+import time
+from typing import Any
+
+import msgspec
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from redis.exceptions import RedisError
+
+from service.telemetry import log
+
+QUEUE = "edit-jobs"
+RING = "ring"
+QUIET_SECONDS = 0.02
+"""Rings that come within this time of one another become one."""
+_CONNECT_SECONDS = 1
+_COMPLAIN_SECONDS = 10.0
+
+serialize = msgspec.json.encode
+deserialize = msgspec.json.decode
+
+
+def redis_settings(url: str) -> RedisSettings:
+    """Where Redis is, and how long to wait for it."""
+    settings = RedisSettings.from_dsn(url)
+    settings.conn_timeout = _CONNECT_SECONDS
+    settings.conn_retries = 0
+    settings.retry_on_error = [RedisError, OSError]
+    return settings
+
+
+async def connect(url: str) -> ArqRedis:
+    """A pool of connections that speaks this queue's format."""
+    return await create_pool(
+        redis_settings(url), default_queue_name=QUEUE, job_serializer=serialize, job_deserializer=deserialize
+    )
+
+
+class Bell:
+    """Rings so that some worker looks for work. One per process."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._redis: ArqRedis | None = None
+        self._wanted = False
+        self._ringing: asyncio.Task[None] | None = None
+        self._complained = 0.0
+
+    def ring(self) -> None:
+        """Say that there is work: at once, and once more if this is called again while that is under way."""
+        self._wanted = True
+        if self._ringing is None or self._ringing.done():
+            self._ringing = asyncio.create_task(self._ring_while_wanted(), name="bell")
+
+    async def is_reachable(self) -> bool:
+        """Whether Redis answers."""
+        try:
+            await (await self._connected()).ping()
+        except (RedisError, OSError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Let what was rung leave, then disconnect."""
+        if self._ringing is not None:
+            await asyncio.wait([self._ringing], timeout=_CONNECT_SECONDS)
+            self._ringing.cancel()
+        if self._redis is not None:
+            await self._redis.aclose()
+
+    async def _ring_while_wanted(self) -> None:
+        while self._wanted:
+            self._wanted = False
+            try:
+                redis = await self._connected()
+                await redis.enqueue_job(RING, _job_id=secrets.token_hex(8))
+            except (RedisError, OSError) as error:
+                self._complain(error)
+                return
+            await asyncio.sleep(QUIET_SECONDS)
+
+    async def _connected(self) -> ArqRedis:
+        if self._redis is None:
+            self._redis = await connect(self._url)
+        return self._redis
+
+    def _complain(self, error: Any) -> None:
+        now = time.monotonic()
+        if now - self._complained > _COMPLAIN_SECONDS:
+            self._complained = now
+            log.warning("redis.away", error=str(error)[:200])

@@ -1,0 +1,140 @@
+"""Everything a worker process does, put together: leases, claimer, submitter, tracker, canceller, sender."""
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+from service.clock import Clock, postgres_time
+from service.database import Database
+from service.jobs.canceller import Canceller
+from service.jobs.claimer import Claimer
+from service.jobs.job import Job
+from service.jobs.leases import Leases
+from service.jobs.ledger import Ledger
+from service.jobs.pace import Pace
+from service.jobs.store.claims import Owner
+from service.jobs.submitter import Submitter
+from service.jobs.tracker import Tracker
+from service.queue import Bell
+from service.settings import Settings
+from service.telemetry import log
+from service.tenants.models import PLATFORM_TOKEN_ID
+from service.upstream.client import Upstream
+from service.webhooks.sender import Sender
+
+SUBMIT_SLOTS = 100
+"""Submits on the wire at once; each takes about a second."""
+READ_SLOTS = 200
+"""Status reads at once; each takes up to a second. More due than that, and all wait evenly longer."""
+CONNECTIONS = 20
+HAND_OVER_SECONDS = 0.5
+"""What reads on the wire get to finish at the end; then their jobs go to another worker."""
+
+
+class Engine:
+    """One worker process's share of the work. `start`, `wake` at a bell, `stop`."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = postgres_time) -> None:
+        owner = Owner(
+            name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", lease=settings.lease_seconds
+        )
+        self._database = Database(settings.database_url, connections=CONNECTIONS)
+        self._bell = Bell(settings.redis_url)
+        self._upstream = Upstream.connect(
+            settings.upstream_url,
+            submit_slots=SUBMIT_SLOTS,
+            read_slots=READ_SLOTS,
+            submit_deadline=settings.submit_deadline_seconds,
+        )
+        self._sender = Sender.connect(self._database, settings, owner=owner.name, clock=clock)
+        self._ledger = Ledger(self._database, public_url=settings.public_url, clock=clock, on_end=self._ended)
+        token = settings.upstream_token
+        self._leases = Leases(self._database, owner)
+        self._tracker = Tracker(
+            self._ledger,
+            self._leases,
+            self._upstream,
+            token=token,
+            pace=Pace(settings.poll_first_seconds),
+            read_slots=READ_SLOTS,
+        )
+        self._submitter = Submitter(
+            self._ledger,
+            self._leases,
+            self._upstream,
+            token=token,
+            slots=SUBMIT_SLOTS,
+            follow=self._taken,
+            on_free=self.wake,
+            rand=random.random,
+        )
+        self._canceller = Canceller(self._ledger, self._upstream, token=token)
+        self._claimer = Claimer(
+            self._ledger,
+            self._leases,
+            submitter=self._submitter,
+            tracker=self._tracker,
+            canceller=self._canceller,
+            token_id=PLATFORM_TOKEN_ID,
+            places=settings.upstream_max_in_flight,
+            most_jobs=settings.worker_max_jobs,
+            tick=settings.tick_seconds,
+            submit_deadline=settings.submit_deadline_seconds,
+        )
+        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin, on the running event loop."""
+        self._loop("leases", self._leases.run())
+        self._loop("tracker", self._tracker.run())
+        self._loop("claimer", self._claimer.run())
+        self._loop("sender", self._sender.run())
+        log.info("worker.started", owner=self._leases.owner.name)
+
+    def wake(self) -> None:
+        """Somebody rang."""
+        self._claimer.wake()
+
+    async def stop(self) -> None:
+        """Hand over at once what others can go on with; finish what is on the wire; then let go of all."""
+        log.info("worker.stopping", jobs=len(self._leases))
+        self._stopping = True
+        await self._end("claimer")
+        await self._end("tracker")
+        await self._hand_over(await self._tracker.stop(patience=HAND_OVER_SECONDS))
+        await asyncio.gather(
+            self._submitter.finish(), self._canceller.finish(), self._claimer.finish(), self._sender.stop()
+        )
+        for name in list(self._loops):
+            await self._end(name)
+        await self._bell.close()
+        await self._upstream.close()
+        await self._sender.close()
+        await self._database.close()
+        log.info("worker.stopped")
+
+    def _loop(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self._loops[name] = asyncio.create_task(work, name=name)
+
+    async def _end(self, name: str) -> None:
+        task = self._loops.pop(name)
+        task.cancel()
+        await asyncio.wait([task])
+
+    def _ended(self, job: Job) -> None:
+        self._sender.wake()
+        self._claimer.place_freed()
+
+    def _taken(self, job: Job) -> None:
+        self._tracker.follow(job)
+        if job.cancel_outcome == "pending":
+            self.wake()  # The wish came while the submit was on the wire.
+
+    async def _hand_over(self, jobs: list[Job]) -> None:
+        await self._leases.give_back(jobs)
+        self._bell.ring()

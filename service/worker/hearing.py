@@ -1,0 +1,81 @@
+"""arq at work: it hears bells and wakes the engine, and is made anew whenever it dies.
+
+arq's worker ends at a lost Redis, at a `WatchError` and at a hook that raises; none of these may end a
+process that looks after thousands of jobs. Every task returns at once, and the time-out is short because
+arq keeps a dead worker's tasks for as long as the longest time-out of all.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from arq.worker import Function, Worker, func
+from redis.exceptions import RedisError
+
+from service.queue import QUEUE, RING, connect, deserialize, redis_settings, serialize
+from service.settings import Settings, load
+from service.telemetry import configure, log
+from service.worker.engine import Engine
+
+POLL_SECONDS = 0.1
+TIMEOUT_SECONDS = 5
+PAUSE_SECONDS = 1.0
+
+
+async def ring(ctx: dict[str, Any]) -> None:
+    """There is work: the engine looks for it in Postgres."""
+    ctx["engine"].wake()
+
+
+def _function() -> Function:
+    return func(ring, name=RING, keep_result=0, timeout=TIMEOUT_SECONDS, max_tries=1)
+
+
+async def hear(engine: Engine, settings: Settings) -> None:
+    """Wake the engine at every bell, for ever; with Redis away the engine's tick does the same."""
+    while True:
+        try:
+            redis = await connect(settings.redis_url)
+            worker = Worker(
+                functions=[_function()],
+                queue_name=QUEUE,
+                redis_pool=redis,
+                handle_signals=False,
+                poll_delay=POLL_SECONDS,
+                job_serializer=serialize,
+                job_deserializer=deserialize,
+                ctx={"engine": engine},
+            )
+            try:
+                await worker.async_run()
+            finally:
+                with suppress(RedisError, OSError):  # there is nothing left to say to a Redis that is gone
+                    await worker.close()
+        except Exception as error:
+            log.warning("bell.deaf", error=str(error)[:200])
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+def worker_settings() -> type:
+    """What `arq service.worker.WorkerSettings` runs: the same, with arq as the outer process."""
+    settings = load()
+
+    async def on_startup(ctx: dict[str, Any]) -> None:
+        configure(level=settings.log_level, form=settings.log_format)
+        ctx["engine"] = Engine(settings)
+        ctx["engine"].start()
+
+    async def on_shutdown(ctx: dict[str, Any]) -> None:
+        await ctx["engine"].stop()
+
+    attributes = {
+        "functions": [_function()],
+        "queue_name": QUEUE,
+        "redis_settings": redis_settings(settings.redis_url),
+        "poll_delay": POLL_SECONDS,
+        "job_serializer": serialize,
+        "job_deserializer": deserialize,
+        "on_startup": on_startup,
+        "on_shutdown": on_shutdown,
+    }
+    return type("WorkerSettings", (), attributes)
