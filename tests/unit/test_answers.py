@@ -1,0 +1,85 @@
+"""How the upstream's answers are read."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.upstream import answers
+
+
+@pytest.mark.parametrize(
+    ("value", "media"),
+    [
+        ({"images": ["https://a/1", "https://a/2"]}, {"images": ["https://a/1", "https://a/2"]}),
+        ({"image": "https://a/1"}, {"images": ["https://a/1"]}),
+        ({"image": "https://a/1", "images": ["https://a/1", "https://a/2"]}, {"images": ["https://a/1", "https://a/2"]}),
+        ({"video": "https://a/v", "videos": ["https://a/w"]}, {"videos": ["https://a/v", "https://a/w"]}),
+        ("https://a/1", {"images": ["https://a/1"]}),
+        (["https://a/1", "https://a/1"], {"images": ["https://a/1"]}),
+        ({"images": [None, 3, "", "https://a/1"]}, {"images": ["https://a/1"]}),
+        ({"input": {"image_urls": ["https://a/1"]}}, {}),
+        ({}, {}),
+        (None, {}),
+        (7, {}),
+    ],
+)  # fmt: skip
+def test_media_are_read_from_the_four_keys_and_nowhere_else(
+    value: object, media: dict[str, list[str]]
+) -> None:
+    assert answers.output(value) == media
+
+
+def test_escapes_in_output_urls_stay_as_they_are() -> None:
+    url = "https://cdn.example/a%2Fb%20c.png?sig=%2B%3D"
+    assert answers.output({"image": url}) == {"images": [url]}
+
+
+@pytest.mark.parametrize(
+    ("document", "text"),
+    [
+        ({"error_message": "a", "message": "b", "error": "c", "detail": "d"}, "a"),
+        ({"message": "b", "error": "c"}, "b"),
+        ({"error": "c", "detail": "d"}, "c"),
+        ({"detail": [{"loc": ["body", "prompt"], "msg": "field required"}]},
+         '[{"loc":["body","prompt"],"msg":"field required"}]'),
+        ({"error_message": "", "message": "b"}, "b"),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_the_first_message_present_is_told(document: dict[str, object], text: str) -> None:
+    assert answers.message(document) == text
+
+
+def test_a_message_is_cut_at_2000_characters_and_holds_nothing_that_postgres_refuses() -> None:
+    assert answers.message({"error": "x\0" * 3000}) == "x" * 1000 + "x" * 1000
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None), ("7", 7.0), (" 7 ", 7.0), ("0", 0.0), ("99999999999999", 3600.0), ("soon", None), ("-3", None),
+        ("Sun, 22 Nov 2026 12:00:30 GMT", 30.0), ("Sun, 22 Nov 2026 11:00:00 GMT", 0.0), ("", None),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_in_both_its_forms(header: str | None, seconds: float | None) -> None:
+    assert answers.retry_after(header, now=datetime(2026, 11, 22, 12, tzinfo=UTC)) == seconds
+
+
+@given(st.binary())
+def test_no_bytes_make_reading_fail(body: bytes) -> None:
+    document = answers.decoded(body)
+    assert isinstance(document, dict)
+    answers.message(document)
+    answers.error_code(document)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["image", "images", "video", "videos", "error_code", "status", "detail"]), inner)))  # fmt: skip  # noqa: E501
+def test_no_json_makes_reading_fail(value: object) -> None:
+    media = answers.output(value)
+    assert all(isinstance(url, str) and url for urls in media.values() for url in urls)
+    if isinstance(value, dict):
+        answers.message(value)
+        answers.error_code(value)
+        answers.word(value, "status")
