@@ -1,4 +1,4 @@
-"""httpx's interface over aiohttp: a tenth of the CPU of httpx's own, and failures told exactly.
+"""httpx's interface over aiohttp: a fraction of the CPU of httpx's own, and failures told exactly.
 
 The whole exchange, body included, is over when `handle_async_request` returns, under one deadline.
 Nothing is repeated, no redirect is followed, no cookie is kept, nothing is read from the environment
