@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 DATABASE = "edit_jobs"
 PREFIX = "EDIT_JOBS_"
 PYTHON = (sys.executable,)
-COMMAND = (*PYTHON, "-m", "service.cli")
+COMMAND = (*PYTHON, "-c", "from service.cli import main; main()")
 RECEIVER = "import sys; from service.dev.receiver import run; run(port=int(sys.argv[1]))"
 # The simulator's jobs take seconds, so what follows them is quicker than in production.
 PACE = {"POLL_FIRST_SECONDS": "0.25", "WEBHOOK_RETRY_SCHEDULE": "0,1,2,5,10,30,60"}

@@ -10,14 +10,22 @@ from service.dev.stack import Stack
 
 
 @pytest.fixture(scope="session")
-async def stack() -> AsyncIterator[Stack]:
-    """One API and one worker, for tests that break nothing; those that do start a `Stack` of their own."""
+async def running_stack() -> AsyncIterator[Stack]:
     with tempfile.TemporaryDirectory(prefix="edit-jobs-e2e-") as folder:
         async with Stack(Path(folder)) as running:
             yield running
 
 
-@pytest.fixture(autouse=True)
-def _parts_alive(stack: Stack) -> None:
-    for part in (*stack.apis, *stack.workers):
-        assert part.running, f"{part.name} died of an earlier test:\n{part.output[-2000:]}"
+@pytest.fixture
+def stack(running_stack: Stack) -> Stack:
+    """One API and one worker, running even if the test before has killed a part; this one may, too."""
+    for part in (
+        running_stack.postgres,
+        running_stack.redis,
+        running_stack.simulator,
+        running_stack.receiver,
+        *running_stack.apis,
+        *running_stack.workers,
+    ):
+        part.start()
+    return running_stack
