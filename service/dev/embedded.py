@@ -62,6 +62,10 @@ class Embedded:
             raise EmbeddedError("the server was never started")
         return self._process
 
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.running
+
     def start(self) -> None:
         """Return when it answers. Raises EmbeddedError, FolderInUseError or ProcessError."""
         if self._owned is None:

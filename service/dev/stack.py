@@ -24,8 +24,7 @@ from service.dev.processes import Process, ProcessError, free_port, own
 HOST = "127.0.0.1"
 DATABASE = "edit_jobs"
 PREFIX = "EDIT_JOBS_"
-PYTHON = (sys.executable,)
-COMMAND = (*PYTHON, "-c", "from service.cli import main; main()")
+COMMAND = (sys.executable, "-m", "service.cli")
 RECEIVER = "import sys; from service.dev.receiver import run; run(port=int(sys.argv[1]))"
 # The simulator's jobs take seconds, so what follows them is quicker than in production.
 PACE = {"POLL_FIRST_SECONDS": "0.25", "WEBHOOK_RETRY_SCHEDULE": "0,1,2,5,10,30,60"}
@@ -36,6 +35,8 @@ class Part(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def running(self) -> bool: ...
     def start(self) -> None: ...
     def kill(self) -> None: ...
     def stop(self) -> None: ...
@@ -100,7 +101,7 @@ class Stack:
             "simulator", *COMMAND, "simulator", "--port", str(simulator_port), ready=_listens(simulator_port)
         )
         self.receiver = self._process(
-            "receiver", *PYTHON, "-c", RECEIVER, str(receiver_port), ready=_listens(receiver_port)
+            "receiver", sys.executable, "-c", RECEIVER, str(receiver_port), ready=_listens(receiver_port)
         )
         self.apis = [
             self._process(
@@ -118,13 +119,13 @@ class Stack:
         try:
             try:
                 async with asyncio.TaskGroup() as group:
-                    group.create_task(self._start(self.simulator))
-                    group.create_task(self._start(self.receiver))
-                    group.create_task(self._start(self.redis))
+                    group.create_task(self.start(self.simulator))
+                    group.create_task(self.start(self.receiver))
+                    group.create_task(self.start(self.redis))
                     group.create_task(self._start_database())
                 async with asyncio.TaskGroup() as group:
                     for part in (*self.apis, *self.workers):
-                        group.create_task(self._start(part))
+                        group.create_task(self.start(part))
             except ExceptionGroup as failures:
                 raise failures.exceptions[0] from None
         except BaseException:
@@ -134,6 +135,24 @@ class Stack:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stop()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """In the order they can be started in."""
+        return (self.postgres, self.redis, self.simulator, self.receiver, *self.apis, *self.workers)
+
+    async def start(self, part: Part) -> None:
+        """Start a part, also one that died. Raises EmbeddedError or ProcessError."""
+        began = time.monotonic()
+        starting = asyncio.create_task(asyncio.to_thread(part.start))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # A thread cannot be cancelled. It ends when its process does, and only then can `_stop` find all.
+            part.kill()
+            await asyncio.wait([starting])
+            raise
+        self._progress(part.name, time.monotonic() - began)
 
     async def command(self, *arguments: str) -> bytes:
         """What `edit-jobs` with these arguments prints, run on this stack. Raises ProcessError."""
@@ -168,20 +187,8 @@ class Stack:
     def _process(self, name: str, *program: str, ready: Callable[[Process], bool]) -> Process:
         return Process(program, name=name, folder=self.folder, environment=self._environment, ready=ready)
 
-    async def _start(self, part: Part) -> None:
-        began = time.monotonic()
-        starting = asyncio.create_task(asyncio.to_thread(part.start))
-        try:
-            await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # A thread cannot be cancelled. It ends when its process does, and only then can `_stop` find all.
-            part.kill()
-            await asyncio.wait([starting])
-            raise
-        self._progress(part.name, time.monotonic() - began)
-
     async def _start_database(self) -> None:
-        await self._start(self.postgres)
+        await self.start(self.postgres)
         began = time.monotonic()
         connection = await asyncpg.connect(self.postgres.url(scheme="postgresql"))
         try:

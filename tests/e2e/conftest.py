@@ -19,13 +19,6 @@ async def running_stack() -> AsyncIterator[Stack]:
 @pytest.fixture
 def stack(running_stack: Stack) -> Stack:
     """One API and one worker, running even if the test before has killed a part; this one may, too."""
-    for part in (
-        running_stack.postgres,
-        running_stack.redis,
-        running_stack.simulator,
-        running_stack.receiver,
-        *running_stack.apis,
-        *running_stack.workers,
-    ):
+    for part in running_stack.parts:
         part.start()
     return running_stack

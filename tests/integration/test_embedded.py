@@ -133,7 +133,7 @@ def test_the_folder_of_a_killed_owner_can_be_started_at_once(
 ) -> None:
     owner.end(by=signal.SIGKILL)
     with server(owner.folder / server.name) as started:
-        assert started.process.running
+        assert started.running
 
 
 def test_a_frozen_leftover_is_no_obstacle(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +155,7 @@ def test_a_set_up_that_was_interrupted_is_begun_again(tmp_path: Path) -> None:
     unfinished.mkdir()
     (unfinished / "PG_VERSION").write_text("18\n")
     with Postgres(tmp_path) as postgres:
-        assert postgres.process.running
+        assert postgres.running
 
 
 async def test_a_path_longer_than_a_socket_address_may_be_is_no_trouble(tmp_path: Path) -> None:
