@@ -1,8 +1,9 @@
 """A caller's webhook endpoint: checks signatures with the reference library and remembers every POST.
 
 `POST /hook` answers 204. `?status=500&times=2` answers 500 to the first two POSTs of each webhook-id,
-`?hang=3` waits three seconds first. `GET /_receiver/deliveries` tells what came, and
-`POST /_receiver/secret {"secret": "whsec_…"}` adds a secret: any one that fits makes a POST verified.
+`?hang=3` waits three seconds first. `GET /_receiver/deliveries` tells what came, with `?after=7` all but
+the first seven, and `POST /_receiver/secret {"secret": "whsec_…"}` adds a secret: any one that fits makes
+a POST verified.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Protocol
 
 import msgspec
@@ -50,6 +52,7 @@ class Receiver:
         self, secrets: Iterable[str] = (), *, on_delivery: Callable[[Delivery], object] = lambda _: None
     ) -> None:
         self.deliveries: deque[Delivery] = deque(maxlen=KEPT)
+        self._came = 0
         self._verifiers: list[Verifier] = []
         self._posts: Counter[tuple[str, str]] = Counter()
         self._on_delivery = on_delivery
@@ -92,6 +95,7 @@ class Receiver:
             answered=int(script["status"]) if scripted else 204,
         )
         self.deliveries.append(delivery)
+        self._came += 1
         self._on_delivery(delivery)
         if script["hang"]:
             await asyncio.sleep(script["hang"])
@@ -109,10 +113,14 @@ class Receiver:
                 return None
         return reason
 
-    async def _list(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=msgspec.json.encode({"data": list(self.deliveries)}), content_type="application/json"
-        )
+    async def _list(self, http: web.Request) -> web.Response:
+        try:
+            after = int(http.query.get("after", 0))
+        except ValueError as wrong:
+            raise web.HTTPBadRequest(text=str(wrong)) from wrong
+        forgotten = self._came - len(self.deliveries)
+        wanted = list(islice(self.deliveries, max(0, after - forgotten), None))
+        return web.Response(body=msgspec.json.encode({"data": wanted}), content_type="application/json")
 
     async def _add_secret(self, http: web.Request) -> web.Response:
         try:

@@ -36,8 +36,8 @@ class Sender:
         async with self._session.post(self.url + path, data=body, headers=headers) as answer:
             return answer.status
 
-    async def deliveries(self) -> Any:
-        async with self._session.get(self.url + "/_receiver/deliveries") as answer:
+    async def deliveries(self, *, after: int = 0) -> Any:
+        async with self._session.get(f"{self.url}/_receiver/deliveries?after={after}") as answer:
             return (await answer.json())["data"]
 
 
@@ -110,3 +110,10 @@ async def test_a_hanging_answer_is_told_before_it_is_given(sender: Sender) -> No
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_what_was_read_before_need_not_be_read_again(sender: Sender) -> None:
+    for body in (b"1", b"2", b"3"):
+        await sender.post("/hook", body, signed(body))
+    assert [delivery["body"] for delivery in await sender.deliveries(after=2)] == ["3"]
+    assert await sender.deliveries(after=3) == []

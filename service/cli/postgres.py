@@ -1,0 +1,74 @@
+"""A command's one transaction on Postgres, and what is said when there is none to be had."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from alembic.util import CommandError as MigrationError
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from service.cli.failures import CommandError
+from service.database import Connection, Database, is_outage
+from service.settings import Settings
+
+Result = TypeVar("Result")
+
+# A user or password refused, no such database, no right to do it, and a lock that was waited for in vain.
+_REFUSALS = ("28", "3D", "42501", "55P03")
+_NO_SUCH_TABLE_OR_COLUMN = ("42P01", "42703")
+
+
+def in_transaction(settings: Settings, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    """Do the work and commit it, or none of it; raises CommandError if Postgres does not let us."""
+
+    async def run() -> Result:
+        database = Database(settings.database_url, connections=1)
+        try:
+            async with database.transaction() as connection:
+                return await work(connection)
+        finally:
+            await database.close()
+
+    with explained(settings):
+        return asyncio.run(run())
+
+
+@contextmanager
+def explained(settings: Settings) -> Iterator[None]:
+    """Turn what an operator can mend about Postgres into a CommandError that names it."""
+    try:
+        url = make_url(settings.database_url)
+    except (ArgumentError, ValueError):
+        raise CommandError(
+            "EDIT_JOBS_DATABASE_URL is not postgresql://user:password@host:port/name"
+        ) from None
+    try:
+        yield
+    except MigrationError as error:
+        raise CommandError(f"Postgres at {_place(url)} was migrated by a newer version: {error}") from error
+    except Exception as error:
+        message = _trouble(error)
+        if message is None:
+            raise
+        raise CommandError(f"Postgres at {_place(url)} {message}") from error
+
+
+def _trouble(error: Exception) -> str | None:
+    reason: BaseException = error
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        reason = error.orig
+    state = getattr(reason, "sqlstate", None) or getattr(reason.__cause__, "sqlstate", None) or ""
+    said = next(iter(str(reason).splitlines()), "") or type(reason).__name__
+    if state in _NO_SUCH_TABLE_OR_COLUMN:
+        return "has not the tables of this version yet: run `edit-jobs migrate` first"
+    if state.startswith(_REFUSALS):
+        return f"refuses: {said}"
+    return f"cannot be reached: {said}" if is_outage(error) else None
+
+
+def _place(url: URL) -> str:
+    """Where it is, without user and password."""
+    host = url.host or url.query.get("host") or "localhost"
+    return f"{host}{f':{url.port}' if url.port else ''}/{url.database or ''}"
