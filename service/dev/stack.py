@@ -181,8 +181,8 @@ class Stack:
 
     async def create_key(self, tenant: str) -> str:
         """A new API key of the tenant with this name."""
-        printed = await self.command("keys", "create", tenant, "--json")
-        return msgspec.json.decode(printed, type=_Key).key
+        key: str = msgspec.json.decode(await self.command("keys", "create", tenant, "--json"))["key"]
+        return key
 
     def _process(self, name: str, *program: str, ready: Callable[[Process], bool]) -> Process:
         return Process(program, name=name, folder=self.folder, environment=self._environment, ready=ready)
@@ -210,10 +210,6 @@ class Stack:
         if self._owned is not None:
             os.close(self._owned)
             self._owned = None
-
-
-class _Key(msgspec.Struct):
-    key: str
 
 
 def _listens(port: int) -> Callable[[Process], bool]:
