@@ -49,7 +49,10 @@ class DeliveryRow(Base):
     event_id: Mapped[UUID] = mapped_column(ForeignKey("events.id"))
     job_id: Mapped[UUID]
     url: Mapped[str]
+    # Scheme, host and port of the URL: with the tenant, the lane it goes in.
+    origin: Mapped[str]
     status: Mapped[str] = mapped_column(server_default="pending")
+    # Counted when one is begun, so that no two POSTs bear the same number.
     attempts: Mapped[int] = mapped_column(server_default="0")
     # The next attempt is not made before.
     due_at: Mapped[CreatedAt]
@@ -66,9 +69,17 @@ class DeliveryRow(Base):
         CheckConstraint(f"(status IN ({ENDED_DELIVERIES})) = (finished_at IS NOT NULL)", name="finished"),
         CheckConstraint("(owner IS NULL) = (lease_until IS NULL)", name="lease"),
         CheckConstraint("(status = 'delivering') = (owner IS NOT NULL)", name="owned_while_delivering"),
+        CheckConstraint("attempts > 0 OR status NOT IN ('delivering', 'delivered')", name="attempted"),
         Index("uq_webhook_deliveries_event_id_url", "event_id", text("md5(url)"), unique=True),
         Index("ix_webhook_deliveries_job_id", "job_id"),
-        Index("ix_webhook_deliveries_due", "due_at", postgresql_where="status = 'pending'"),
+        # The claim goes from lane to lane along it, and looks only at the first due ones of each.
+        Index(
+            "ix_webhook_deliveries_waiting",
+            "tenant_id",
+            "origin",
+            "due_at",
+            postgresql_where="status = 'pending'",
+        ),
         Index("ix_webhook_deliveries_leased", "lease_until", postgresql_where="status = 'delivering'"),
         {"postgresql_with": {"fillfactor": 85, "autovacuum_vacuum_scale_factor": 0.02}},
     )

@@ -1,0 +1,148 @@
+"""One POST of a delivery: signed, to a judged address, under one deadline; and what came of it."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import httpx
+
+from service import __version__
+from service.http import NotSentError, Phase, Transport, UnansweredError, options
+from service.telemetry import log, without_query
+from service.webhooks.addresses import IPNetwork, judge
+from service.webhooks.schedule import (
+    Answered,
+    Delivered,
+    Exhausted,
+    Forbidden,
+    Outcome,
+    Retry,
+    TimedOut,
+    Unreachable,
+    Verdict,
+    retry_after,
+)
+from service.webhooks.signing import sign
+from service.webhooks.store import Claimed, Record
+
+MOST_READ = 16 * 1024
+MOST_KEPT = 1024
+LONGEST_ERROR = 300
+KEPT_ALIVE_SECONDS = 5.0
+"""Short: a POST that races the receiver's idle close fails, and is then sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of it: for the schedule, and for the log."""
+
+    outcome: Outcome
+    record: Record
+
+
+def connect(*, connections: int, allowed: Sequence[IPNetwork]) -> httpx.AsyncClient:
+    """A client that calls strangers: judged addresses only, nothing inflated, no redirect followed."""
+    transport = Transport(
+        connections=connections,
+        keepalive_seconds=KEPT_ALIVE_SECONDS,
+        decompress=False,
+        judge=judge(allowed),
+    )
+    return httpx.AsyncClient(transport=transport)
+
+
+async def post(
+    client: httpx.AsyncClient, delivery: Claimed, *, secrets: Sequence[str], deadline: float
+) -> Attempt:
+    """Send it once; `deadline` is in seconds, for everything together."""
+    begun = time.monotonic()
+    request = httpx.Request(
+        "POST",
+        delivery.url,
+        headers=_headers(delivery, secrets),
+        content=delivery.body,
+        extensions=options(deadline=deadline, max_bytes=MOST_READ, beyond="cut"),
+    )
+    try:
+        response = await client.send(request)
+    except (NotSentError, UnansweredError) as error:
+        return failed(*_of_failure(error), begun=begun)
+    return _of_answer(response, at=delivery.at, begun=begun)
+
+
+def failed(outcome: Outcome, error: str, *, begun: float) -> Attempt:
+    """An attempt without an answer, `begun` at that time of `time.monotonic()`."""
+    # Postgres takes neither NUL nor half a surrogate pair, and a peer may have had its say in these words.
+    words = error.replace("\0", " ").encode(errors="replace").decode()[:LONGEST_ERROR]
+    return Attempt(outcome, Record(status_code=None, latency_ms=_since(begun), error=words, response=b""))
+
+
+def tell(delivery: Claimed, attempt: Attempt, follows: Verdict, *, settled: bool) -> None:
+    """The one wide event of an attempt. `settled` is false if the delivery was somebody else's by then."""
+    fields: dict[str, object] = {}
+    match follows:
+        case Delivered():
+            status = "delivered"
+        case Retry(after):
+            status, fields = "pending", {"retry_in_seconds": round(after, 1)}
+        case Exhausted(reason):
+            status, fields = "exhausted", {"reason": reason}
+    log.info(
+        "delivery.attempted",
+        delivery=delivery.id,
+        event_id=delivery.event_id,
+        type=delivery.type,
+        tenant=delivery.tenant_id,
+        job=delivery.job_id,
+        url=without_query(delivery.url),
+        attempt=delivery.attempt,
+        status=status,
+        status_code=attempt.record.status_code,
+        latency_ms=attempt.record.latency_ms,
+        error=attempt.record.error,
+        settled=settled,
+        **fields,
+    )
+
+
+def _headers(delivery: Claimed, secrets: Sequence[str]) -> dict[str, str]:
+    event_id, timestamp = str(delivery.event_id), int(delivery.at.timestamp())
+    return {
+        "content-type": "application/json",
+        "user-agent": f"edit-jobs/{__version__}",
+        "webhook-id": event_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": sign(delivery.body, event_id=event_id, timestamp=timestamp, secrets=secrets),
+        "webhook-attempt": str(delivery.attempt),
+    }
+
+
+def _of_failure(error: NotSentError | UnansweredError) -> tuple[Outcome, str]:
+    if error.phase is Phase.JUDGE:
+        # The log is the tenant's to read: it does not tell what the name leads to.
+        return Forbidden(), "the address must not be called"
+    outcome: Outcome = TimedOut() if isinstance(error.__cause__, TimeoutError) else Unreachable()
+    return outcome, str(error)
+
+
+def _of_answer(response: httpx.Response, *, at: datetime, begun: float) -> Attempt:
+    status = response.status_code
+    record = Record(
+        status_code=status,
+        latency_ms=_since(begun),
+        error=None if response.is_success else _words(response),
+        response=response.content[:MOST_KEPT],
+    )
+    return Attempt(Answered(status, retry_after(response.headers.get("retry-after"), now=at)), record)
+
+
+def _words(response: httpx.Response) -> str:
+    text = f"HTTP {response.status_code}"
+    if response.is_redirect:
+        text += f" to {response.headers['location'].partition('?')[0]}"
+    return text[:LONGEST_ERROR]
+
+
+def _since(begun: float) -> int:
+    return round((time.monotonic() - begun) * 1000)

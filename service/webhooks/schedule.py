@@ -1,0 +1,112 @@
+"""What follows from an attempt: delivered, another one after a while, or no more. Pure.
+
+The waits come from the settings. A receiver that says that it is overloaded, or that does not answer in
+time, is given a minute at least, and as long as it asks for up to an hour.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal, assert_never
+
+from service.backoff import Random, jittered
+
+JITTER = 0.2
+LONGEST_AGE = 4 * 86400.0
+"""Seconds after its event at which a delivery is given up."""
+LEAST_RELIEF = 60.0
+MOST_RELIEF = 3600.0
+_OVERLOADED = frozenset({429, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The receiver answered; `retry_after` is in seconds, if it asked for that."""
+
+    status: int
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """No answer within the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """No answer: DNS, TLS, a reset, a garbled reply, or it could not be sent through a fault of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """The URL leads to an address that must not be called."""
+
+
+Outcome = Answered | TimedOut | Unreachable | Forbidden
+
+Reason = Literal["gone", "forbidden_address", "attempts", "age"]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The receiver has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Another attempt after so many seconds."""
+
+    after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted:
+    """No more attempts."""
+
+    reason: Reason
+
+
+Verdict = Delivered | Retry | Exhausted
+
+
+def verdict(outcome: Outcome, *, attempts: int, age: float, waits: Sequence[float], rand: Random) -> Verdict:
+    """What becomes of a delivery to a `callback_url` after so many attempts, this one included.
+
+    `age`: seconds since its event. `waits`: seconds before each attempt, the first one's too.
+    """
+    match outcome:
+        case Answered(status) if 200 <= status < 300:
+            return Delivered()
+        case Answered(410):
+            return Exhausted("gone")
+        case Forbidden():
+            return Exhausted("forbidden_address")
+        case Answered(status, retry_after):
+            relief = max(LEAST_RELIEF, retry_after or 0.0) if status in _OVERLOADED else 0.0
+        case TimedOut():
+            relief = LEAST_RELIEF
+        case Unreachable():
+            relief = 0.0
+        case _:
+            assert_never(outcome)
+    if attempts >= len(waits):
+        return Exhausted("attempts")
+    after = jittered(max(waits[attempts], min(relief, MOST_RELIEF)), share=JITTER, rand=rand)
+    return Retry(after) if age + after <= LONGEST_AGE else Exhausted("age")
+
+
+def retry_after(header: str | None, *, now: datetime) -> float | None:
+    """Seconds asked for by a `Retry-After` header (RFC 9110, 10.2.3: a number or a date), if it is one."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        until = parsedate_to_datetime(text)
+        # RFC 5322's "-0000" says nothing of the zone; HTTP's times are UTC.
+        until = until if until.tzinfo else until.replace(tzinfo=UTC)
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, OverflowError):
+        return None

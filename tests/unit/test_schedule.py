@@ -1,0 +1,134 @@
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.webhooks.schedule import (
+    Answered,
+    Delivered,
+    Exhausted,
+    Forbidden,
+    Outcome,
+    Retry,
+    TimedOut,
+    Unreachable,
+    Verdict,
+    retry_after,
+    verdict,
+)
+
+WAITS = (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+outcomes = st.one_of(
+    st.builds(Answered, st.integers(100, 599), st.none() | st.floats(0, 1e9)),
+    st.just(TimedOut()),
+    st.just(Unreachable()),
+    st.just(Forbidden()),
+)
+
+
+def follows(outcome: Outcome, *, attempts: int = 1, age: float = 0, luck: float = 0) -> Verdict:
+    return verdict(outcome, attempts=attempts, age=age, waits=WAITS, rand=lambda: luck)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_any_2xx_is_delivered_however_late(status: int) -> None:
+    assert follows(Answered(status), attempts=10, age=9e9) == Delivered()
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 404, 408, 500, 501])
+def test_an_answer_that_says_nothing_of_time_waits_as_the_schedule_says(status: int) -> None:
+    assert follows(Answered(status, retry_after=900)) == Retry(5)
+
+
+def test_the_waits_are_the_schedules_until_the_last_attempt() -> None:
+    verdicts = [follows(Unreachable(), attempts=attempts) for attempts in range(1, len(WAITS) + 1)]
+    assert verdicts == [*(Retry(wait) for wait in WAITS[1:]), Exhausted("attempts")]
+
+
+def test_up_to_a_fifth_is_added_and_nothing_taken_away() -> None:
+    assert follows(Unreachable(), attempts=2, luck=0) == Retry(300)
+    assert follows(Unreachable(), attempts=2, luck=1) == Retry(360)
+
+
+def test_whoever_is_gone_is_asked_no_more() -> None:
+    assert follows(Answered(410)) == Exhausted("gone")
+
+
+def test_a_forbidden_address_is_final() -> None:
+    assert follows(Forbidden()) == Exhausted("forbidden_address")
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_an_overloaded_receiver_is_given_the_longest_of_schedule_wish_and_a_minute(status: int) -> None:
+    assert follows(Answered(status)) == Retry(60)
+    assert follows(Answered(status, retry_after=7)) == Retry(60)
+    assert follows(Answered(status, retry_after=90)) == Retry(90)
+    assert follows(Answered(status, retry_after=86400)) == Retry(3600)
+    assert follows(Answered(status, retry_after=90), attempts=2) == Retry(300)
+
+
+def test_a_receiver_that_did_not_answer_in_time_is_given_a_minute() -> None:
+    assert follows(TimedOut()) == Retry(60)
+    assert follows(TimedOut(), attempts=3) == Retry(1800)
+
+
+def test_no_attempt_is_planned_for_more_than_four_days_after_the_event() -> None:
+    four_days = 4 * 86400
+    assert follows(Unreachable(), age=four_days - 5) == Retry(5)
+    assert follows(Unreachable(), age=four_days - 4) == Exhausted("age")
+
+
+def test_an_attempt_beyond_the_schedule_is_the_last() -> None:
+    assert follows(Unreachable(), attempts=len(WAITS) + 3) == Exhausted("attempts")
+
+
+@given(outcome=outcomes, attempts=st.integers(1, 12), age=st.floats(0, 1e6), luck=st.floats(0, 1))
+def test_a_retry_is_never_earlier_than_planned_nor_later_than_four_days(
+    outcome: Outcome, attempts: int, age: float, luck: float
+) -> None:
+    match follows(outcome, attempts=attempts, age=age, luck=luck):
+        case Retry(after):
+            least = WAITS[attempts]
+            assert least <= after <= max(least, 3600) * 1.2
+            assert age + after <= 4 * 86400
+        case Delivered():
+            assert isinstance(outcome, Answered)
+            assert outcome.status // 100 == 2
+        case Exhausted("attempts"):
+            assert attempts >= len(WAITS)
+        case Exhausted("age"):
+            assert age + max(WAITS[attempts], 3600) * 1.2 > 4 * 86400
+        case Exhausted(reason):
+            assert outcome in (Answered(410, getattr(outcome, "retry_after", None)), Forbidden()), reason
+
+
+def test_retry_after_is_read_in_both_its_forms() -> None:
+    in_ten = NOW + timedelta(seconds=10)
+    assert retry_after("120", now=NOW) == 120
+    assert retry_after(" 0 ", now=NOW) == 0
+    assert retry_after(format_datetime(in_ten, usegmt=True), now=NOW) == 10
+    assert retry_after(format_datetime(in_ten), now=NOW) == 10
+    assert retry_after("Thu, 01 Jan 2026 00:00:10 -0000", now=NOW) == 10
+
+
+def test_a_date_that_has_passed_asks_for_no_wait() -> None:
+    assert retry_after("Wed, 31 Dec 2025 23:59:00 GMT", now=NOW) == 0
+
+
+@pytest.mark.parametrize("header", [None, "", "soon", "-5", "1.5", "Thu, 99 Jan 2026 00:00:10 GMT"])
+def test_nonsense_asks_for_nothing(header: str | None) -> None:
+    assert retry_after(header, now=NOW) is None
+
+
+@given(st.text())
+def test_no_header_is_an_error(header: str) -> None:
+    wait = retry_after(header, now=NOW)
+    assert wait is None or wait >= 0
+
+
+def test_a_number_of_any_length_is_one() -> None:
+    assert follows(Answered(503, retry_after("9" * 8000, now=NOW))) == Retry(3600)
