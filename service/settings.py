@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     )
     poll_first_seconds: Seconds = Field(
         2,
-        description="From a submit to its first status read; each next one waits 1.3 times as long, up to 15 s",
+        description="From a submit to its first status read; each next wait is 1.3 times as long, up to 15 s",
     )
     worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
@@ -77,6 +77,13 @@ class Settings(BaseSettings):
         return (
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("webhook_retry_schedule")
+    @classmethod
+    def _begins_at_once(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if value[0] != 0 or min(value) < 0:
+            raise ValueError("must begin with 0, for the first attempt, and hold no negative number")
+        return value
 
     @field_validator("database_url", "api_database_url")
     @classmethod

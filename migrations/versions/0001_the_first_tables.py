@@ -308,7 +308,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_deliveries")),
         postgresql_with={"fillfactor": 85, "autovacuum_vacuum_scale_factor": 0.02},
     )
-    op.create_index("ix_webhook_deliveries_job_id", "webhook_deliveries", ["job_id"], unique=False)
     op.create_index(
         "ix_webhook_deliveries_leased",
         "webhook_deliveries",

@@ -1,32 +1,43 @@
-"""The schema's versions: `migrations/` beside this package, run by alembic."""
+"""The schema's versions: `migrations/` beside this package, run by alembic.
+
+alembic is imported where it is used: most processes never migrate, and it is a fifth of their start.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 FOLDER = Path(__file__).parents[2] / "migrations"
 
 
 def migrate(url: str) -> None:
     """Bring the database to the newest version; several at once wait for each other."""
+    from alembic import command  # noqa: PLC0415
+
     command.upgrade(_config(url), "head")
 
 
 def unmigrate(url: str) -> None:
     """Take every version back: an empty database again."""
+    from alembic import command  # noqa: PLC0415
+
     command.downgrade(_config(url), "base")
 
 
 def head() -> str:
     """The version that this code was written for."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     version = ScriptDirectory(str(FOLDER)).get_current_head()
     assert version is not None, "there is no migration"
     return version
 
 
-def _config(url: str) -> Config:
+def _config(url: str) -> "Config":
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config(attributes={"url": url})
     config.set_main_option("script_location", str(FOLDER))
     return config

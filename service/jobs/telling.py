@@ -4,6 +4,8 @@ A committed end without its event, or an event without the committed end, cannot
 here: every attempt, redelivery and endpoint gets the same bytes.
 """
 
+from datetime import datetime
+
 import msgspec
 
 from service.database import Connection
@@ -27,6 +29,7 @@ async def tell(connection: Connection, job: Job, event: str, *, public_url: str)
     """Record what happened to the job, as it is after it, and its delivery to the job's own URL."""
     if not is_told(job, event):
         return
+    at = _moment(job, event)
     record = outbox.Event(
         id=uuid7(),
         tenant_id=job.tenant_id,
@@ -35,15 +38,20 @@ async def tell(connection: Connection, job: Job, event: str, *, public_url: str)
         type=event,
         is_end=event in END_EVENTS,
         sequence=job.sequence,
-        body=body(job, event, public_url=public_url),
+        body=_body(job, event, at, public_url=public_url),
     )
-    wanted = job.callback_url is not None and event in job.callback_events
-    await outbox.record(connection, record, [job.callback_url] if wanted and job.callback_url else [])
+    urls = [job.callback_url] if job.callback_url and event in job.callback_events else []
+    await outbox.record(connection, record, urls, now=at)
 
 
-def body(job: Job, event: str, *, public_url: str) -> bytes:
-    """The bytes that are signed and sent."""
+def _moment(job: Job, event: str) -> datetime:
     at = {TAKE.event: job.submitted_at, START.event: job.started_at}.get(event, job.finished_at)
+    assert at is not None, "a move writes its time"
+    return at
+
+
+def _body(job: Job, event: str, at: datetime, *, public_url: str) -> bytes:
+    """The bytes that are signed and sent."""
     data = view.told(job, public_url=public_url)
     envelope = {"type": event, "timestamp": view.moment(at), "api_version": API_VERSION, "data": data}
     encoded = msgspec.json.encode(envelope)

@@ -3,8 +3,6 @@
 Pure and tolerant: an answer may be HTML, a 200 that carries an error, or JSON of another shape.
 """
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -19,7 +17,6 @@ MALFORMED_ID, NO_BALANCE, BAD_TOKEN, NOT_READY = 400001, 400002, 400004, 400005
 NOT_YOURS, NOT_FOUND = 403001, 404001
 
 LONGEST_MESSAGE = 2_000
-LONGEST_WAIT = 3_600.0
 
 
 def decoded(body: bytes) -> dict[str, Any]:
@@ -54,23 +51,6 @@ def message(document: dict[str, Any]) -> str:
             # Postgres stores no NUL.
             return text.replace("\0", "")[:LONGEST_MESSAGE]
     return ""
-
-
-def retry_after(header: str | None, *, now: datetime | None = None) -> float | None:
-    """Seconds to wait by a `Retry-After` header (RFC 9110, 10.2.3: seconds or a date), at most an hour."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isdecimal():
-        return min(float(text[:9]), LONGEST_WAIT)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    wait = (until - (now or datetime.now(UTC))).total_seconds()
-    return min(max(wait, 0.0), LONGEST_WAIT)
 
 
 def output(value: object) -> dict[str, Any]:

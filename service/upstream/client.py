@@ -5,13 +5,14 @@ so it has connections of its own and what became of it is never guessed.
 """
 
 import re
+from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
 import msgspec
 
-from service.http import NotSentError, Transport, UnansweredError, options
+from service.http import NotSentError, Transport, UnansweredError, options, retry_after
 from service.upstream import answers
 from service.upstream.outcomes import (
     Accepted,
@@ -139,7 +140,7 @@ def _of_submit(response: httpx.Response) -> SubmitOutcome:
         if code is None:
             return Uncertain(f"HTTP {http} without a request_id")
     elif http == 429 or (http == 503 and "retry-after" in response.headers):
-        return Throttled(answers.retry_after(response.headers.get("retry-after")))
+        return _throttled(response)
     elif http == 408 or http >= 500 or http < 200:
         return Uncertain(f"HTTP {http}")
     words = answers.message(document) or f"HTTP {http}"
@@ -193,12 +194,16 @@ def _of_cancel(response: httpx.Response) -> CancelOutcome:
 def _unheard(response: httpx.Response, document: dict[str, Any]) -> Unheard:
     code, http = answers.error_code(document), response.status_code
     if http == 429 or (http == 503 and "retry-after" in response.headers):
-        return Throttled(answers.retry_after(response.headers.get("retry-after")))
+        return _throttled(response)
     if _is_of_the_account(http, code):
         return Denied(answers.message(document) or f"HTTP {http}", http, code)
     if code == answers.NOT_FOUND or http == 404:
         return Missing()
     return Garbled(f"HTTP {http}: {response.content[:200].decode(errors='replace')}")
+
+
+def _throttled(response: httpx.Response) -> Throttled:
+    return Throttled(retry_after(response.headers.get("retry-after"), now=datetime.now(UTC)))
 
 
 def _is_of_the_account(http: int, code: int | None) -> bool:

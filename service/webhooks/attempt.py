@@ -8,7 +8,7 @@ from datetime import datetime
 import httpx
 
 from service import __version__
-from service.http import NotSentError, Phase, Transport, UnansweredError, options
+from service.http import NotSentError, Phase, Transport, UnansweredError, options, retry_after
 from service.telemetry import log, without_query
 from service.webhooks.addresses import IPNetwork, judge
 from service.webhooks.schedule import (
@@ -21,7 +21,6 @@ from service.webhooks.schedule import (
     TimedOut,
     Unreachable,
     Verdict,
-    retry_after,
 )
 from service.webhooks.signing import sign
 from service.webhooks.store import Claimed, Record

@@ -71,7 +71,6 @@ class DeliveryRow(Base):
         CheckConstraint("(status = 'delivering') = (owner IS NOT NULL)", name="owned_while_delivering"),
         CheckConstraint("attempts > 0 OR status NOT IN ('delivering', 'delivered')", name="attempted"),
         Index("uq_webhook_deliveries_event_id_url", "event_id", text("md5(url)"), unique=True),
-        Index("ix_webhook_deliveries_job_id", "job_id"),
         # The claim goes from lane to lane along it, and looks only at the first due ones of each.
         Index(
             "ix_webhook_deliveries_waiting",

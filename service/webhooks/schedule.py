@@ -6,8 +6,6 @@ time, is given a minute at least, and as long as it asks for up to an hour.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Literal, assert_never
 
 from service.backoff import Random, jittered
@@ -16,7 +14,6 @@ JITTER = 0.2
 LONGEST_AGE = 4 * 86400.0
 """Seconds after its event at which a delivery is given up."""
 LEAST_RELIEF = 60.0
-MOST_RELIEF = 3600.0
 _OVERLOADED = frozenset({429, 502, 503, 504})
 
 
@@ -92,21 +89,5 @@ def verdict(outcome: Outcome, *, attempts: int, age: float, waits: Sequence[floa
             assert_never(outcome)
     if attempts >= len(waits):
         return Exhausted("attempts")
-    after = jittered(max(waits[attempts], min(relief, MOST_RELIEF)), share=JITTER, rand=rand)
+    after = jittered(max(waits[attempts], relief), share=JITTER, rand=rand)
     return Retry(after) if age + after <= LONGEST_AGE else Exhausted("age")
-
-
-def retry_after(header: str | None, *, now: datetime) -> float | None:
-    """Seconds asked for by a `Retry-After` header (RFC 9110, 10.2.3: a number or a date), if it is one."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        until = parsedate_to_datetime(text)
-        # RFC 5322's "-0000" says nothing of the zone; HTTP's times are UTC.
-        until = until if until.tzinfo else until.replace(tzinfo=UTC)
-        return max(0.0, (until - now).total_seconds())
-    except (ValueError, OverflowError):
-        return None

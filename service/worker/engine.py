@@ -24,7 +24,8 @@ from service.settings import Settings
 from service.telemetry import log
 from service.tenants.models import PLATFORM_TOKEN_ID
 from service.upstream.client import Upstream
-from service.webhooks.sender import Sender
+from service.webhooks.attempt import connect
+from service.webhooks.sender import SLOTS, Sender
 
 SUBMIT_SLOTS = 100
 """Submits on the wire at once; each takes about a second."""
@@ -50,7 +51,16 @@ class Engine:
             read_slots=READ_SLOTS,
             submit_deadline=settings.submit_deadline_seconds,
         )
-        self._sender = Sender.connect(self._database, settings, owner=owner.name, clock=clock)
+        self._receivers = connect(connections=SLOTS, allowed=settings.webhook_allowed_networks)
+        self._sender = Sender(
+            self._database,
+            client=self._receivers,
+            vault=settings.vault,
+            owner=owner.name,
+            waits=settings.webhook_retry_schedule,
+            tick_seconds=settings.tick_seconds,
+            clock=clock,
+        )
         self._ledger = Ledger(self._database, public_url=settings.public_url, clock=clock, on_end=self._ended)
         token = settings.upstream_token
         self._leases = Leases(self._database, owner)
@@ -86,7 +96,6 @@ class Engine:
             submit_deadline=settings.submit_deadline_seconds,
         )
         self._loops: dict[str, asyncio.Task[None]] = {}
-        self._stopping = False
 
     def start(self) -> None:
         """Begin, on the running event loop."""
@@ -103,7 +112,6 @@ class Engine:
     async def stop(self) -> None:
         """Hand over at once what others can go on with; finish what is on the wire; then let go of all."""
         log.info("worker.stopping", jobs=len(self._leases))
-        self._stopping = True
         await self._end("claimer")
         await self._end("tracker")
         await self._hand_over(await self._tracker.stop(patience=HAND_OVER_SECONDS))
@@ -114,7 +122,7 @@ class Engine:
             await self._end(name)
         await self._bell.close()
         await self._upstream.close()
-        await self._sender.close()
+        await self._receivers.aclose()
         await self._database.close()
         log.info("worker.stopped")
 

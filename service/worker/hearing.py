@@ -6,11 +6,10 @@ arq keeps a dead worker's tasks for as long as the longest time-out of all.
 """
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
+from arq.connections import ArqRedis
 from arq.worker import Function, Worker, func
-from redis.exceptions import RedisError
 
 from service.queue import QUEUE, RING, connect, deserialize, redis_settings, serialize
 from service.settings import Settings, load
@@ -35,25 +34,25 @@ async def hear(engine: Engine, settings: Settings) -> None:
     """Wake the engine at every bell, for ever; with Redis away the engine's tick does the same."""
     while True:
         try:
-            redis = await connect(settings.redis_url)
-            worker = Worker(
-                functions=[_function()],
-                queue_name=QUEUE,
-                redis_pool=redis,
-                handle_signals=False,
-                poll_delay=POLL_SECONDS,
-                job_serializer=serialize,
-                job_deserializer=deserialize,
-                ctx={"engine": engine},
-            )
-            try:
-                await worker.async_run()
-            finally:
-                with suppress(RedisError, OSError):  # there is nothing left to say to a Redis that is gone
-                    await worker.close()
+            async with await connect(settings.redis_url) as redis:
+                await _worker(redis, engine).async_run()
         except Exception as error:
             log.warning("bell.deaf", error=str(error)[:200])
-            await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+def _worker(redis: ArqRedis, engine: Engine) -> Worker:
+    # It is never closed, only cancelled: closing deletes a health key that all workers share.
+    return Worker(
+        functions=[_function()],
+        queue_name=QUEUE,
+        redis_pool=redis,
+        handle_signals=False,
+        poll_delay=POLL_SECONDS,
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        ctx={"engine": engine},
+    )
 
 
 def worker_settings() -> type:

@@ -67,7 +67,7 @@ async def test_a_claim_takes_the_highest_priority_first_and_then_the_oldest(
 async def test_many_workers_at_once_never_hold_more_than_the_places_there_are(
     database: Database, accepted: Accepting
 ) -> None:
-    """Counted in the statement that takes the lock, the counts were older than the lock and let too many in."""
+    """Counted in the statement that takes the lock, they were older than the lock and let too many in."""
     for _ in range(60):
         await accepted()
     owners = [Owner(name=f"w{n}", lease=30.0) for n in range(8)]

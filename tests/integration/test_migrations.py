@@ -17,7 +17,8 @@ from service.jobs.store.table import JOBS
 
 SCHEMA = """
 SELECT 'column', c.table_name || '.' || c.column_name,
-       concat_ws(' ', c.data_type, c.udt_name, c.is_nullable, c.column_default, c.numeric_precision, c.numeric_scale)
+       concat_ws(' ', c.data_type, c.udt_name, c.is_nullable, c.column_default,
+                 c.numeric_precision, c.numeric_scale)
 FROM information_schema.columns c WHERE c.table_schema = 'public'
 UNION ALL
 SELECT 'constraint', conrelid::regclass || '.' || conname, pg_get_constraintdef(oid)
@@ -77,7 +78,10 @@ IMPOSSIBLE = [
     ("an end without its time", "status = 'cancelled'"),
     ("a time of an end that is none", "finished_at = now()"),
     ("an owner without a lease", "owner = 'w'"),
-    ("an ended job that is owned", "status = 'cancelled', finished_at = now(), owner = 'w', lease_until = now()"),
+    (
+        "an ended job that is owned",
+        "status = 'cancelled', finished_at = now(), owner = 'w', lease_until = now()",
+    ),
     ("a submit without an intent", "status = 'submitting'"),
     ("a place upstream without an id", "status = 'in_queue', intent_at = now(), submitted_at = now()"),
     ("success without an output", "status = 'completed', finished_at = now()"),

@@ -1,7 +1,5 @@
 """How the upstream's answers are read."""
 
-from datetime import UTC, datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,17 +52,6 @@ def test_the_first_message_present_is_told(document: dict[str, object], text: st
 
 def test_a_message_is_cut_at_2000_characters_and_holds_nothing_that_postgres_refuses() -> None:
     assert answers.message({"error": "x\0" * 3000}) == "x" * 1000 + "x" * 1000
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, None), ("7", 7.0), (" 7 ", 7.0), ("0", 0.0), ("99999999999999", 3600.0), ("soon", None), ("-3", None),
-        ("Sun, 22 Nov 2026 12:00:30 GMT", 30.0), ("Sun, 22 Nov 2026 11:00:00 GMT", 0.0), ("", None),
-    ],
-)  # fmt: skip
-def test_retry_after_is_read_in_both_its_forms(header: str | None, seconds: float | None) -> None:
-    assert answers.retry_after(header, now=datetime(2026, 11, 22, 12, tzinfo=UTC)) == seconds
 
 
 @given(st.binary())

@@ -1,0 +1,297 @@
+"""The engine of a worker, on a real Postgres and Redis, against the simulated upstream."""
+
+import asyncio
+import base64
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from service.clock import postgres_time
+from service.database import Database
+from service.dev.receiver import Receiver
+from service.dev.receiver import running as running_receiver
+from service.dev.simulator import Options
+from service.dev.simulator import running as running_simulator
+from service.encryption import Vault
+from service.errors import NotCancellableError
+from service.jobs.cancel import cancel
+from service.jobs.job import Job
+from service.jobs.lifecycle import ENDS, Status
+from service.jobs.store import reads
+from service.queue import Bell
+from service.settings import Settings
+from service.tenants.tenant import Tenant
+from service.webhooks.secrets import issue
+from service.worker.engine import Engine
+from service.worker.hearing import hear
+
+Accepting = Callable[..., Awaitable[Job]]
+KEY = base64.b64encode(os.urandom(32)).decode()
+PUBLIC = "http://api.example"
+
+
+class World:
+    """A running engine and all that is around it."""
+
+    def __init__(self, settings: Settings, database: Database, tenant: Tenant, accepted: Accepting) -> None:
+        self.settings = settings
+        self.database = database
+        self.tenant = tenant
+        self.bell = Bell(settings.redis_url)
+        self.receiver = Receiver()
+        self.hook = ""
+        self._accepted = accepted
+        self._engines: list[tuple[Engine, asyncio.Task[None]]] = []
+
+    def start(self, **changed: Any) -> Engine:
+        settings = self.settings.model_copy(update=changed)
+        engine = Engine(settings)
+        engine.start()
+        self._engines.append((engine, asyncio.create_task(hear(engine, settings))))
+        return engine
+
+    async def stop(self, engine: Engine) -> None:
+        (hearing,) = [task for running, task in self._engines if running is engine]
+        self._engines = [pair for pair in self._engines if pair[0] is not engine]
+        hearing.cancel()
+        await asyncio.wait([hearing])
+        await engine.stop()
+
+    async def close(self) -> None:
+        for engine, _ in list(self._engines):
+            await self.stop(engine)
+        await self.bell.close()
+
+    async def accept(self, prompt: str, **fields: Any) -> Job:
+        inputs = {"prompt": prompt, "image_urls": ["https://pictures.example/samples/lake.png"]}
+        job = await self._accepted(input=inputs, callback_url=self.hook, **fields)
+        self.bell.ring()
+        return job
+
+    async def read(self, job: Job) -> Job:
+        async with self.database.statement() as connection:
+            found = await reads.find(connection, self.tenant, job.id)
+        assert found is not None
+        return found
+
+    async def until(self, job: Job, *statuses: Status, seconds: float = 15) -> Job:
+        async with asyncio.timeout(seconds):
+            while (found := await self.read(job)).status not in statuses:
+                await asyncio.sleep(0.02)
+        return found
+
+    async def ended(self, job: Job, seconds: float = 15) -> Job:
+        return await self.until(job, *ENDS, seconds=seconds)
+
+    async def told(self, count: int, seconds: float = 10) -> list[dict[str, Any]]:
+        async with asyncio.timeout(seconds):
+            while len(self.receiver.deliveries) < count:
+                await asyncio.sleep(0.02)
+        assert all(delivery.verified for delivery in self.receiver.deliveries)
+        return [msgspec.json.decode(delivery.body) for delivery in self.receiver.deliveries]
+
+    async def types(self, job: Job) -> list[str]:
+        async with self.database.statement() as connection:
+            return [entry.type for entry in await reads.timeline(connection, self.tenant, job.id)]
+
+    async def cancel(self, job: Job, *, hold: float = 5.0) -> Job:
+        return await cancel(
+            self.database,
+            self.tenant,
+            job.id,
+            bell=self.bell,
+            clock=postgres_time,
+            public_url=PUBLIC,
+            hold=hold,
+        )
+
+    async def stats(self) -> dict[str, Any]:
+        async with httpx.AsyncClient() as client:
+            answer: dict[str, Any] = (await client.get(f"{self.settings.upstream_url}/_sim/stats")).json()
+        return answer
+
+    async def fault(self, **faults: Any) -> None:
+        async with httpx.AsyncClient() as client:
+            await client.post(f"{self.settings.upstream_url}/_sim/faults", json=faults)
+
+
+@pytest.fixture
+async def world(
+    database_url: str, redis_url: str, database: Database, tenant: Tenant, accepted: Accepting
+) -> AsyncIterator[World]:
+    async with AsyncExitStack() as stack:
+        simulator = await stack.enter_async_context(
+            running_simulator(Options(queue_seconds=0.1, run_seconds=0.2))
+        )
+        settings = Settings(
+            database_url=database_url,
+            redis_url=redis_url,
+            upstream_url=simulator,
+            upstream_token="tok",
+            public_url=PUBLIC,
+            secret_key=KEY,
+            webhook_allowed_networks="127.0.0.0/8",
+            lease_seconds=2,
+            tick_seconds=0.2,
+            submit_deadline_seconds=2,
+            poll_first_seconds=0.05,
+        )
+        world = World(settings, database, tenant, accepted)
+        world.hook = await stack.enter_async_context(running_receiver(world.receiver)) + "/hook"
+        async with database.transaction() as connection:
+            world.receiver.trust(await issue(connection, Vault.from_text(KEY), tenant.id))
+        stack.push_async_callback(world.close)
+        yield world
+
+
+async def test_a_job_goes_all_the_way_and_its_end_is_told_once(world: World) -> None:
+    world.start()
+    job = await world.ended(await world.accept("make it night"))
+    assert job.status is Status.COMPLETED
+    assert job.output is not None
+    assert len(job.output["images"]) == 1
+    (told,) = await world.told(1)
+    assert told["type"] == "job.completed"
+    assert told["data"]["id"] == str(job.id)
+    assert told["data"]["output"] == job.output
+    assert told["data"]["sequence"] == job.sequence
+    assert "input" not in told["data"]
+    types = await world.types(job)
+    assert types[:3] == ["job.accepted", "job.submitting", "job.submitted"]
+    assert types[-1] == "job.completed"
+
+
+ENDINGS = [
+    ("sim:fail", {}, "failed", "upstream_failed", True),
+    ("sim:reject", {}, "failed", "upstream_rejected", False),
+    ("sim:lost", {}, "failed", "submission_unconfirmed", True),
+    ("sim:500", {}, "failed", "submission_unconfirmed", True),
+    ("sim:refused", {}, "failed", "submission_unconfirmed", True),
+    ("sim:500", {"on_unconfirmed": "resubmit"}, "completed", None, None),
+    ("sim:refused", {"on_unconfirmed": "resubmit"}, "completed", None, None),
+    ("sim:busy=2", {}, "completed", None, None),
+    ("sim:html", {}, "completed", None, None),
+    ("sim:error200", {}, "completed", None, None),
+    ("sim:word", {}, "completed", None, None),
+    ("sim:blip", {}, "completed", None, None),
+    ("sim:notready", {}, "completed", None, None),
+    ("sim:stuck", {"expires_in": 1}, "expired", "expired", True),
+    ("sim:queue=60", {"expires_in": 1}, "expired", "expired", False),
+]
+
+
+async def test_each_of_the_upstreams_surprises_ends_as_it_should(world: World) -> None:
+    world.start()
+    jobs = [await world.accept(f"a boat {prompt}", **fields) for prompt, fields, *_ in ENDINGS]
+    for job, (prompt, fields, status, code, charged) in zip(jobs, ENDINGS, strict=True):
+        ended = await world.ended(job)
+        assert ended.status == status, (prompt, fields, ended.error)
+        if code:
+            assert ended.error is not None
+            assert (ended.error["code"], ended.error["may_be_charged"]) == (code, charged), prompt
+            assert not (ended.error["retryable"] and ended.error["may_be_charged"])
+    told = await world.told(len(jobs))
+    assert sorted(event["data"]["id"] for event in told) == sorted(str(job.id) for job in jobs)
+
+
+async def test_the_upstreams_words_are_the_errors_message(world: World) -> None:
+    world.start()
+    failed = await world.ended(await world.accept("sim:fail"))
+    rejected = await world.ended(await world.accept("sim:reject"))
+    async with httpx.AsyncClient(headers={"authorization": "Bearer tok"}) as client:
+        url = f"{world.settings.upstream_url}/v1/requests/{failed.upstream_id}/result"
+        result = (await client.get(url)).json()
+    assert failed.error is not None
+    assert failed.error["message"] == result["error"]
+    assert rejected.error is not None
+    assert rejected.error["upstream"]["http_status"] == 400
+
+
+async def test_a_job_that_waits_here_is_cancelled_at_once(world: World) -> None:
+    job = await world.cancel(await world.accept("never sent"))
+    assert (job.status, job.cancel_outcome, job.upstream_id) == (Status.CANCELLED, "cancelled", None)
+    world.start()
+    (told,) = await world.told(1)
+    assert told["data"]["cancel"]["outcome"] == "cancelled"
+    assert (await world.stats())["calls"]["submit"] == 0
+
+
+async def test_a_job_in_the_upstreams_queue_is_cancelled_there(world: World) -> None:
+    world.start()
+    job = await world.until(await world.accept("sim:queue=60"), Status.IN_QUEUE)
+    cancelled = await world.cancel(job)
+    assert (cancelled.status, cancelled.cancel_outcome) == (Status.CANCELLED, "cancelled")
+    assert (await world.stats())["calls"]["cancel"] == 1
+    assert (await world.types(job))[-2:] == ["job.cancel_requested", "job.cancelled"]
+    await world.told(1)
+
+
+async def test_a_running_job_is_not_cancelled_and_goes_on_to_its_end(world: World) -> None:
+    world.start()
+    job = await world.until(await world.accept("sim:queue=0 sim:run=1"), Status.IN_PROGRESS)
+    with pytest.raises(NotCancellableError):
+        await world.cancel(job)
+    assert (await world.ended(job)).status is Status.COMPLETED
+
+
+async def test_a_wish_that_the_upstream_refuses_is_noted_and_the_job_goes_on(world: World) -> None:
+    """Here it still reads as queued, there it runs: the upstream's word decides."""
+    world.start(poll_first_seconds=2)
+    job = await world.until(await world.accept("sim:queue=0 sim:run=3"), Status.IN_QUEUE)
+    with pytest.raises(NotCancellableError):
+        await world.cancel(job)
+    noted = await world.read(job)
+    assert (noted.status, noted.cancel_outcome) == (Status.IN_QUEUE, "not_cancellable")
+    ended = await world.ended(job)
+    assert (ended.status, ended.cancel_outcome) == (Status.COMPLETED, "not_cancellable")
+
+
+async def test_a_wish_during_an_outage_of_the_upstream_stays_pending_until_it_answers(world: World) -> None:
+    world.start()
+    job = await world.until(await world.accept("sim:queue=60"), Status.IN_QUEUE)
+    await world.fault(down=True)
+    pending = await world.cancel(job, hold=0.3)
+    assert (pending.status, pending.cancel_outcome) == (Status.IN_QUEUE, "pending")
+    await world.fault(down=False)
+    async with world.database.driver() as driver:
+        await driver.execute("UPDATE jobs SET cancel_due_at = clock_timestamp()")
+    assert (await world.ended(job)).status is Status.CANCELLED
+
+
+async def test_two_workers_never_have_more_upstream_than_there_are_places(world: World) -> None:
+    for number in range(40):
+        await world.accept(f"boat {number} sim:queue=0.05 sim:run=0.1")
+    for _ in range(2):
+        world.start(upstream_max_in_flight=5)
+    await world.told(40, seconds=30)
+    stats = await world.stats()
+    assert stats["highest_in_flight"] <= 5
+    assert stats["calls"]["submit"] == 40
+
+
+async def test_a_worker_that_stops_hands_over_and_nothing_is_sent_twice(world: World) -> None:
+    first = world.start(lease_seconds=60)
+    jobs = [await world.accept(f"boat {number} sim:queue=0 sim:run=1") for number in range(10)]
+    for job in jobs:
+        await world.until(job, Status.IN_PROGRESS, Status.IN_QUEUE)
+    await world.stop(first)
+    assert not any([(await world.read(job)).has_ended for job in jobs])
+    world.start(lease_seconds=60)
+    for job in jobs:
+        assert (await world.ended(job)).status is Status.COMPLETED
+    await world.told(10)
+    assert (await world.stats())["calls"]["submit"] == 10
+
+
+async def test_jobs_go_on_without_any_bell(world: World) -> None:
+    world.bell = Bell("unix:///nowhere/redis.sock")
+    engine = Engine(world.settings.model_copy(update={"redis_url": "unix:///nowhere/redis.sock"}))
+    engine.start()
+    job = await world.ended(await world.accept("no bell"))
+    assert job.status is Status.COMPLETED
+    await engine.stop()
