@@ -73,6 +73,34 @@ class NotFoundError(ServiceError):
     status = 404
 
 
+class MethodNotAllowedError(ServiceError):
+    """There is such a thing, but not this method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class NotAcceptableError(ServiceError):
+    """The answer cannot be given in that form."""
+
+    code = "not_acceptable"
+    status = 406
+
+
+class TooLargeError(ServiceError):
+    """The body is too large."""
+
+    code = "body_too_large"
+    status = 413
+
+
+class UnsupportedMediaTypeError(ServiceError):
+    """The body has to be JSON."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
 class NotCancellableError(ServiceError):
     """The job cannot be cancelled any more."""
 
@@ -86,3 +114,11 @@ class UnavailableError(ServiceError):
     code = "unavailable"
     status = 503
     retryable = True
+
+
+class AcceptanceUnknownError(UnavailableError):
+    """Nobody knows whether the job was stored."""
+
+    # Asking again may make, and pay for, a second job.
+    code = "acceptance_unknown"
+    retryable = False

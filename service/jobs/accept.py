@@ -28,19 +28,21 @@ class Bell(Protocol):
 
 
 async def accept(database: Database, tenant: Tenant, request: Request, *, bell: Bell, clock: Clock) -> Job:
-    """Store the job and ring. Raises AcceptanceUnknownError when Postgres was lost after the statement left."""
+    """Store the job and ring. Raises AcceptanceUnknownError when Postgres was lost with the statement."""
     job_id = uuid7()
-    async with database.driver() as driver:
-        try:
+    sent = False
+    try:
+        async with database.driver() as driver:
+            sent = True
             created_at, expires_at = await store(driver, tenant, job_id, request, now=clock())
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            raise AcceptanceUnknownError(
-                "The database was lost while the job was being stored, so it may have been accepted or not."
-                f" If it was, its id is {job_id}.",
-                retry_after=1,
-            ) from error
+    except Exception as error:
+        if not (sent and is_outage(error)):
+            raise
+        raise AcceptanceUnknownError(
+            "The database was lost while the job was being stored, so it was accepted or it was not."
+            f" If it was, its id is {job_id}: look for that before you ask again.",
+            retry_after=1,
+        ) from error
     bell.ring()
     return _accepted(job_id, tenant, request, created_at=created_at, expires_at=expires_at)
 

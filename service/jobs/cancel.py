@@ -9,12 +9,13 @@ from uuid import UUID
 
 from service.clock import Clock
 from service.database import Connection, Database
-from service.errors import NotCancellableError, NotFoundError
+from service.errors import NotCancellableError
 from service.jobs import telling
 from service.jobs.accept import Bell
 from service.jobs.job import Job
 from service.jobs.lifecycle import CANCEL, Status
-from service.jobs.store import moves, reads, wishes
+from service.jobs.reading import found
+from service.jobs.store import moves, wishes
 from service.telemetry import log
 from service.tenants.tenant import Tenant
 
@@ -31,14 +32,14 @@ async def cancel(
     bell: Bell,
     clock: Clock,
     public_url: str,
-    hold: float = HOLD_SECONDS,
+    hold: float,
 ) -> Job:
     """The job as cancelled, or with the wish still pending after `hold` seconds.
 
     Raises NotFoundError, and NotCancellableError when it runs or has ended otherwise.
     """
     async with database.transaction() as connection:
-        before = await _found(connection, tenant, job_id, lock=True)
+        before = await found(connection, tenant, job_id, lock=True)
         job = await _asked(connection, before, clock=clock, public_url=public_url)
     if job.status is Status.CANCELLED:
         if job is not before:
@@ -76,17 +77,10 @@ async def _outcome(database: Database, tenant: Tenant, job: Job, *, hold: float)
         await asyncio.sleep(min(pause, left))
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
         async with database.statement() as connection:
-            job = await _found(connection, tenant, job.id)
+            job = await found(connection, tenant, job.id)
     if job.status is Status.CANCELLED or job.cancel_outcome == "pending":
         return job
     raise _too_late(job)
-
-
-async def _found(connection: Connection, tenant: Tenant, job_id: UUID, *, lock: bool = False) -> Job:
-    job = await reads.find(connection, tenant, job_id, lock=lock)
-    if job is None:
-        raise NotFoundError(f"There is no job {job_id}.")
-    return job
 
 
 def _too_late(job: Job) -> NotCancellableError:

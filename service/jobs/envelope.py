@@ -4,6 +4,7 @@ The input itself is checked by its model; the caller hears of the faults of both
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from service import catalogue
@@ -25,6 +26,8 @@ class Envelope:
     def __init__(self, *, allowed_networks: Sequence[IPNetwork], default_expires_in: int) -> None:
         """`allowed_networks` are the private ones that a `callback_url` may be in."""
 
+        # A backend names the same URL for job after job, and parsing it costs as much as all other checks.
+        @lru_cache(maxsize=1024)
         def why_not(url: str) -> str | None:
             try:
                 check_url(url, allowed=allowed_networks)

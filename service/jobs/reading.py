@@ -1,4 +1,4 @@
-"""What callers can look at: one job, a page of them, a job's timeline."""
+"""What callers can look at: one job, a page of them, a job's timeline. Another tenant's job is not there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,54 @@ from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.jobs.store import reads
 from service.jobs.store.reads import Entry
-from service.jobs.view import Delivery
 from service.tenants.tenant import Tenant
+from service.webhooks.store import Progress, of_jobs
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some jobs, what became of their webhooks, and whether there are older ones."""
+    """Some jobs with what became of their webhooks, and whether there are older ones."""
 
     jobs: list[Job]
-    deliveries: Mapping[UUID, Delivery]
+    deliveries: Mapping[UUID, Progress]
     has_more: bool
+
+
+async def one(database: Database, tenant: Tenant, job_id: UUID) -> tuple[Job, Progress | None]:
+    """The job and what became of its webhook; raises NotFoundError."""
+    async with database.statement() as connection:
+        job = await found(connection, tenant, job_id)
+        return job, (await _deliveries(connection, tenant, [job])).get(job_id)
+
+
+async def page(
+    database: Database, tenant: Tenant, *, statuses: frozenset[Status], before: UUID | None, limit: int
+) -> Page:
+    """At most `limit` jobs, newest first, of these statuses if any are named, older than `before`."""
+    async with database.statement() as connection:
+        # One more than is shown tells whether there are more.
+        jobs = await reads.page(connection, tenant, statuses=statuses, before=before, limit=limit + 1)
+        shown = jobs[:limit]
+        return Page(shown, await _deliveries(connection, tenant, shown), has_more=len(jobs) > limit)
+
+
+async def timeline(database: Database, tenant: Tenant, job_id: UUID) -> list[Entry]:
+    """What happened to the job, oldest first; raises NotFoundError."""
+    async with database.statement() as connection:
+        # Entries carry no mode: that the job can be seen at all is what its row says.
+        await found(connection, tenant, job_id)
+        return await reads.timeline(connection, tenant, job_id)
+
+
+async def found(connection: Connection, tenant: Tenant, job_id: UUID, *, lock: bool = False) -> Job:
+    """The tenant's job, locked until the transaction ends if that is asked for; raises NotFoundError."""
+    job = await reads.find(connection, tenant, job_id, lock=lock)
+    if job is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    return job
+
+
+async def _deliveries(connection: Connection, tenant: Tenant, jobs: list[Job]) -> Mapping[UUID, Progress]:
+    """Only an ended job with a URL of its own can have one, so that most reads need no second statement."""
+    told = [job.id for job in jobs if job.has_ended and job.callback_url is not None]
+    return await of_jobs(connection, tenant, told) if told else {}

@@ -3,19 +3,16 @@
 The same in answers and, without what a receiver does not need, in webhooks.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, overload
 
 from service.jobs.job import Job
 from service.jobs.models import PRIORITIES
 from service.jobs.store.reads import Entry
-
-Delivery = Mapping[str, Any]
-"""The terminal event's way to the job's own URL: `url`, `status`, `attempts`."""
+from service.webhooks.store import Progress
 
 
-def document(job: Job, *, public_url: str, delivery: Delivery | None = None) -> dict[str, Any]:
+def document(job: Job, *, public_url: str, delivery: Progress | None = None) -> dict[str, Any]:
     """The job as it is answered. `public_url` is the base of the URLs in it, without a slash at the end."""
     url = f"{public_url}/v1/jobs/{job.id}"
     return {
@@ -41,7 +38,7 @@ def document(job: Job, *, public_url: str, delivery: Delivery | None = None) -> 
         "finished_at": moment(job.finished_at),
         "expires_at": moment(job.expires_at),
         "mode": job.mode,
-        "delivery": delivery,
+        "delivery": _delivery(delivery),
         "urls": {"self": url, "cancel": f"{url}/cancel", "events": f"{url}/events"},
     }
 
@@ -78,3 +75,9 @@ def _cancel(job: Job) -> dict[str, Any] | None:
     if job.cancel_requested_at is None:
         return None
     return {"requested_at": moment(job.cancel_requested_at), "outcome": job.cancel_outcome}
+
+
+def _delivery(delivery: Progress | None) -> dict[str, Any] | None:
+    if delivery is None:
+        return None
+    return {"url": delivery.url, "status": delivery.status, "attempts": delivery.attempts}

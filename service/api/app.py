@@ -1,0 +1,57 @@
+"""The application: made from settings, serving on its own, closing what it opened."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+
+from service import catalogue
+from service.api import health, jobs
+from service.api.body import LARGEST_BODY
+from service.api.parts import Parts, keep
+from service.api.problems import answer
+from service.api.request_id import RequestId
+from service.clock import Clock, postgres_time
+from service.database import Database, head
+from service.jobs.envelope import Envelope
+from service.queue import Bell
+from service.settings import Settings
+from service.tenants.keyring import Keyring
+
+
+def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
+    """Nothing is connected to before the first request: the API starts whatever else is down."""
+    catalogue.known()
+    database = Database(settings.url_for_api)
+    parts = Parts(
+        database=database,
+        keyring=Keyring(database),
+        envelope=Envelope(
+            allowed_networks=settings.webhook_allowed_networks,
+            default_expires_in=settings.default_expires_in,
+        ),
+        bell=Bell(settings.redis_url),
+        clock=clock,
+        public_url=settings.public_url,
+        schema_version=head(),
+    )
+
+    @asynccontextmanager
+    async def open_while_serving(_: Litestar) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await parts.close()
+
+    app = Litestar(
+        route_handlers=[*jobs.HANDLERS, *health.HANDLERS],
+        exception_handlers={Exception: answer},
+        request_max_body_size=LARGEST_BODY,
+        lifespan=[open_while_serving],
+        # Its logging would write bodies, and its pages of documentation fetch from strangers.
+        logging_config=None,
+        openapi_config=None,
+    )
+    keep(app, parts)
+    app.asgi_handler = RequestId(app.asgi_handler)
+    return app

@@ -1,0 +1,62 @@
+"""Whether this process lives, and whether it can do its work; both need no key."""
+
+import asyncio
+from typing import Any
+
+from litestar import Request, get
+from sqlalchemy import text
+
+from service.api.parts import Parts
+from service.database import Database, is_outage
+from service.errors import UnavailableError
+from service.telemetry import log
+
+PATIENCE_SECONDS = 2.0
+_VERSION = text("SELECT version_num FROM alembic_version")
+_HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
+
+
+@get("/health/live", sync_to_thread=False)
+def live() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@get("/health/ready")
+async def ready(request: Request[Any, Any, Any]) -> dict[str, Any]:
+    """Jobs can be accepted: without Postgres not at all, without Redis with up to a second's delay."""
+    parts = Parts.of(request)
+    version = await _schema_version(parts.database)
+    # Versions are numbers of four digits. A newer one is fine: old code runs on the next schema.
+    if version is None or version < parts.schema_version:
+        raise UnavailableError(
+            f"The database's schema is {version or 'missing'}, and {parts.schema_version} is needed:"
+            " run edit-jobs migrate.",
+            retry_after=1,
+        )
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            reachable = await parts.bell.is_reachable()
+    except TimeoutError:
+        reachable = False
+    if reachable:
+        return {"status": "ok"}
+    return {"status": "degraded", "degraded": ["Redis cannot be reached: jobs start up to a second later."]}
+
+
+async def _schema_version(database: Database) -> str | None:
+    """None where nothing was migrated yet."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS), database.statement() as connection:
+            if not (await connection.execute(_HAS_VERSION)).scalar():
+                return None
+            version: str | None = (await connection.execute(_VERSION)).scalar()
+            return version
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        log.warning("database.away", error=str(error)[:200])
+        raise UnavailableError("The database cannot be reached.", retry_after=1) from None
+
+
+HANDLERS = [live, ready]

@@ -1,0 +1,119 @@
+"""Calls about jobs."""
+
+import re
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, get, post
+from litestar.params import FromPath
+
+from service.api import query
+from service.api.auth import allows
+from service.api.body import json_body
+from service.api.headers import accepts
+from service.api.parts import Parts
+from service.errors import NotAcceptableError, NotFoundError
+from service.jobs import reading, view
+from service.jobs.accept import accept
+from service.jobs.cancel import cancel
+from service.jobs.job import Job
+from service.jobs.lifecycle import Status
+from service.tenants.tenant import Key
+from service.webhooks.store import Progress
+
+Asked: TypeAlias = Request[Any, Key, Any]
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+@post("/v1/jobs", guards=[allows("jobs:write")])
+async def accept_job(request: Asked) -> Response[bytes]:
+    """Accept a job."""
+    query.nothing(request.scope["query_string"])
+    parts = Parts.of(request)
+    asked = parts.envelope.read(await json_body(request))
+    job = await accept(parts.database, request.auth.tenant, asked, bell=parts.bell, clock=parts.clock)
+    return _answer(parts, job, status=202, headers={"Location": f"{parts.public_url}/v1/jobs/{job.id}"})
+
+
+@get("/v1/jobs", guards=[allows("jobs:read")])
+async def list_jobs(request: Asked) -> Response[bytes]:
+    """List jobs, newest first."""
+    wanted = query.listing(request.scope["query_string"])
+    parts = Parts.of(request)
+    page = await reading.page(
+        parts.database,
+        request.auth.tenant,
+        statuses=wanted.statuses,
+        before=wanted.before,
+        limit=wanted.limit,
+    )
+    shown = [
+        view.document(job, public_url=parts.public_url, delivery=page.deliveries.get(job.id))
+        for job in page.jobs
+    ]
+    return _json({"data": shown, "next_cursor": query.cursor(page.jobs[-1].id) if page.has_more else None})
+
+
+@get("/v1/jobs/{job_id:str}", guards=[allows("jobs:read")])
+async def show_job(request: Asked, job_id: FromPath[str]) -> Response[bytes]:
+    """Show a job."""
+    query.nothing(request.scope["query_string"])
+    parts = Parts.of(request)
+    job, delivery = await reading.one(parts.database, request.auth.tenant, _id(job_id))
+    return _answer(parts, job, delivery=delivery)
+
+
+@post("/v1/jobs/{job_id:str}/cancel", guards=[allows("jobs:write")])
+async def cancel_job(request: Asked, job_id: FromPath[str]) -> Response[bytes]:
+    """Cancel a job."""
+    query.nothing(request.scope["query_string"])
+    parts = Parts.of(request)
+    job = await cancel(
+        parts.database,
+        request.auth.tenant,
+        _id(job_id),
+        bell=parts.bell,
+        clock=parts.clock,
+        public_url=parts.public_url,
+        hold=parts.cancel_hold,
+    )
+    return _answer(parts, job, status=200 if job.status is Status.CANCELLED else 202)
+
+
+@get("/v1/jobs/{job_id:str}/events", guards=[allows("jobs:read")])
+async def show_timeline(request: Asked, job_id: FromPath[str]) -> Response[bytes]:
+    """Show what happened to a job."""
+    query.nothing(request.scope["query_string"])
+    if not accepts(request.scope, "application/json"):
+        raise NotAcceptableError("The timeline is answered as application/json.")
+    entries = await reading.timeline(Parts.of(request).database, request.auth.tenant, _id(job_id))
+    return _json({"data": [view.entry(happened) for happened in entries]})
+
+
+HANDLERS = [accept_job, list_jobs, show_job, cancel_job, show_timeline]
+
+
+def _id(text: str) -> UUID:
+    if not _UUID.fullmatch(text):
+        raise NotFoundError("There is no such job: ids are UUIDs, like 01890a5d-ac96-774b-bcce-b302099a8057.")
+    return UUID(text)
+
+
+def _answer(
+    parts: Parts,
+    job: Job,
+    *,
+    status: int = 200,
+    delivery: Progress | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response[bytes]:
+    shown = view.document(job, public_url=parts.public_url, delivery=delivery)
+    return _json(shown, status=status, headers=headers)
+
+
+def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    return Response(
+        msgspec.json.encode(value), status_code=status, media_type="application/json", headers=headers
+    )

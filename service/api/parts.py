@@ -1,0 +1,48 @@
+"""What handlers work with: made once per process, found through the request."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+
+from service.clock import Clock
+from service.database import Database
+from service.jobs.cancel import HOLD_SECONDS
+from service.jobs.envelope import Envelope
+from service.queue import Bell
+from service.tenants.keyring import Keyring
+
+Connected = ASGIConnection[Any, Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`schema_version` is the oldest version of the database's schema that this code runs on.
+
+    `cancel_hold` is for how many seconds a cancel is held for its outcome.
+    """
+
+    database: Database
+    keyring: Keyring
+    envelope: Envelope
+    bell: Bell
+    clock: Clock
+    public_url: str
+    schema_version: str
+    cancel_hold: float = HOLD_SECONDS
+
+    @classmethod
+    def of(cls, request: Connected) -> "Parts":
+        """Those of the application that got this request."""
+        return cast("Parts", request.app.state.parts)
+
+    async def close(self) -> None:
+        """Disconnect from everything."""
+        await self.bell.close()
+        await self.database.close()
+
+
+def keep(app: Litestar, parts: Parts) -> None:
+    """Make the parts those of the application."""
+    app.state.parts = parts

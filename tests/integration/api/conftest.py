@@ -1,0 +1,88 @@
+"""The application on real Postgres and Redis, called without a socket in between."""
+
+import base64
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from service.api import create_app
+from service.database import Database
+from service.settings import Settings
+from service.tenants import store
+from service.tenants.keys import SCOPES
+from service.tenants.tenant import Tenant
+
+PUBLIC_URL = "https://jobs.example"
+USUAL = {"public_url": PUBLIC_URL, "secret_key": base64.b64encode(bytes(32)).decode()}
+
+NewKey = Callable[..., Awaitable[str]]
+Serving = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def new_settings(database_url: str, redis_url: str) -> Callable[..., Settings]:
+    """Settings with what is given and else what is usual."""
+
+    def make(**given: Any) -> Settings:
+        return Settings(**{"database_url": database_url, "redis_url": redis_url, **USUAL, **given})
+
+    return make
+
+
+@pytest.fixture
+async def app(new_settings: Callable[..., Settings]) -> AsyncIterator[Litestar]:
+    """The application as it usually is."""
+    app = create_app(new_settings())
+    yield app
+    # Not by its lifespan: that has to be left in the task that entered it, and a fixture is not.
+    await app.state.parts.close()
+
+
+@pytest.fixture
+async def stranger(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """A client without a key."""
+    async with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture
+def serving(new_settings: Callable[..., Settings]) -> Serving:
+    """Clients of applications of their own; arguments are settings."""
+
+    @asynccontextmanager
+    async def serve(**given: Any) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_app(new_settings(**given))
+        async with app.lifespan(), client_of(app) as client:
+            yield client
+
+    return serve
+
+
+def client_of(app: Litestar) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # each has its own words for the same messages
+    return httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL)
+
+
+@pytest.fixture
+def new_key(database: Database) -> NewKey:
+    """Makes a key of a tenant."""
+
+    async def make(tenant: Tenant, *, scopes: tuple[str, ...] = SCOPES) -> str:
+        async with database.transaction() as connection:
+            _, key = await store.add_key(
+                connection, tenant.id, name="test", mode=tenant.mode, scopes=list(scopes)
+            )
+        return key
+
+    return make
+
+
+@pytest.fixture
+async def api(stranger: httpx.AsyncClient, tenant: Tenant, new_key: NewKey) -> httpx.AsyncClient:
+    """The same client with a key of `tenant` that may do everything."""
+    stranger.headers["Authorization"] = f"Bearer {await new_key(tenant)}"
+    return stranger

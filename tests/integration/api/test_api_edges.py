@@ -1,0 +1,174 @@
+"""What holds for every call: keys, problem documents, request ids, health."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import httpx
+import structlog
+from litestar import Litestar
+
+from service.api import create_app
+from service.errors import ServiceError
+from service.settings import Settings
+from service.tenants import keys
+from service.tenants.tenant import Tenant
+
+NewKey = Callable[..., Awaitable[str]]
+Serving = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+JOB = "/v1/jobs/01890a5d-ac96-774b-bcce-b302099a8057"
+CALLS = [
+    ("POST", "/v1/jobs", "jobs:write"),
+    ("GET", "/v1/jobs", "jobs:read"),
+    ("GET", JOB, "jobs:read"),
+    ("POST", f"{JOB}/cancel", "jobs:write"),
+    ("GET", f"{JOB}/events", "jobs:read"),
+]
+MISTYPED = keys.new("live")[:-1]
+
+
+async def test_no_call_is_answered_without_a_key(stranger: httpx.AsyncClient) -> None:
+    given = ("", "Bearer", "Basic abc", "Bearer abc", f"Bearer {MISTYPED}")
+    for method, path, _ in CALLS:
+        for headers in ({}, *({"Authorization": text} for text in given)):
+            response = await stranger.request(method, path, headers=headers)
+
+            assert (response.status_code, response.json()["code"]) == (401, "unauthorized"), headers
+            assert response.headers["WWW-Authenticate"] == "Bearer"
+            assert response.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_key_that_nobody_made_is_refused(stranger: httpx.AsyncClient) -> None:
+    response = await stranger.get("/v1/jobs", headers={"Authorization": f"Bearer {keys.new('live')}"})
+
+    assert response.status_code == 401
+    assert response.json()["detail"] == "This key is not known, has expired or was revoked."
+
+
+async def test_a_key_without_the_scope_is_refused_by_naming_it(
+    stranger: httpx.AsyncClient, tenant: Tenant, new_key: NewKey
+) -> None:
+    for method, path, scope in CALLS:
+        key = await new_key(tenant, scopes=tuple(other for other in keys.SCOPES if other != scope))
+        response = await stranger.request(method, path, headers={"Authorization": f"Bearer {key}"})
+
+        assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+        assert response.json()["detail"] == f"This key lacks the scope {scope}."
+
+
+async def test_an_unknown_path_is_a_problem_too(stranger: httpx.AsyncClient) -> None:
+    for path in ("/", "/v2/jobs", "/v1/jobs/a/b/c", "/%2e%2e/etc", "/favicon.ico"):
+        response = await stranger.get(path)
+
+        assert response.headers["Content-Type"] == "application/problem+json"
+        assert UUID(response.headers["X-Request-Id"])
+    assert response.json() == {
+        "type": "urn:problem-type:edit-jobs:not_found",
+        "title": "There is no such thing",
+        "status": 404,
+        "detail": "There is nothing at this path.",
+        "code": "not_found",
+        "retryable": False,
+    }
+
+
+async def test_another_method_is_told_which_there_are(stranger: httpx.AsyncClient) -> None:
+    allowed = {"/v1/jobs": "GET, OPTIONS, POST", JOB: "GET, OPTIONS", f"{JOB}/cancel": "OPTIONS, POST"}
+    for path, methods in allowed.items():
+        response = await stranger.put(path)
+
+        assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
+        assert response.headers["Allow"] == methods
+        assert response.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_the_callers_request_id_comes_back(stranger: httpx.AsyncClient) -> None:
+    response = await stranger.get("/health/live", headers={"X-Request-Id": "order-17/a"})
+    assert response.headers.get_list("X-Request-Id") == ["order-17/a"]
+
+
+async def test_a_strange_request_id_is_replaced(stranger: httpx.AsyncClient) -> None:
+    for given in (b"", b"a b", b"a\tb", "ü".encode(), b"x" * 129):
+        response = await stranger.get("/health/live", headers={b"X-Request-Id": given})
+        assert UUID(response.headers["X-Request-Id"])
+
+
+async def test_what_nobody_foresaw_is_logged_and_not_answered(api: httpx.AsyncClient, app: Litestar) -> None:
+    def broken() -> None:
+        raise RuntimeError("SELECT secret FROM places")
+
+    app.state.parts = replace(app.state.parts, clock=broken)
+    body = {"input": {"prompt": "x", "image_urls": ["https://a.example/"]}}
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines:
+        response = await api.post("/v1/jobs", json=body, headers={"X-Request-Id": "r-1"})
+
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["X-Request-Id"] == "r-1"
+    assert response.json() == {
+        "type": "urn:problem-type:edit-jobs:internal_error",
+        "title": "Something went wrong",
+        "status": 500,
+        "detail": "Something went wrong here. It was logged with the request r-1.",
+        "code": "internal_error",
+        "retryable": False,
+    }
+    [line] = [line for line in lines if line["event"] == "request.failed"]
+    assert (line["request_id"], line["method"], line["path"]) == ("r-1", "POST", "/v1/jobs")
+    assert isinstance(line["exc_info"], RuntimeError)
+
+
+async def test_it_is_alive_and_ready(stranger: httpx.AsyncClient) -> None:
+    assert (await stranger.get("/health/live")).json() == {"status": "ok"}
+    ready = await stranger.get("/health/ready")
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok"})
+
+
+async def test_without_redis_it_is_degraded(serving: Serving) -> None:
+    async with serving(redis_url="redis://127.0.0.1:1") as client:
+        ready = await client.get("/health/ready")
+
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert "Redis" in ready.json()["degraded"][0]
+
+
+async def test_without_postgres_it_is_alive_but_not_ready(serving: Serving) -> None:
+    async with serving(api_database_url="postgresql://nobody@127.0.0.1:1/none") as client:
+        live, ready = await asyncio.gather(client.get("/health/live"), client.get("/health/ready"))
+
+    assert live.status_code == 200
+    assert (ready.status_code, ready.json()["retryable"]) == (503, True)
+    assert ready.headers["Retry-After"] == "1"
+
+
+async def test_without_the_schema_it_is_not_ready(serving: Serving, empty_database_url: str) -> None:
+    async with serving(api_database_url=empty_database_url) as client:
+        ready = await client.get("/health/ready")
+
+    assert ready.status_code == 503
+    assert "run edit-jobs migrate" in ready.json()["detail"]
+
+
+async def test_an_application_closes_what_it_opened(new_settings: Callable[[], Settings]) -> None:
+    app = create_app(new_settings())
+    async with app.lifespan():
+        async with app.state.parts.database.statement():
+            pass
+        assert app.state.parts.database.engine.pool.checkedin() == 1
+
+    assert app.state.parts.database.engine.pool.checkedin() == 0
+
+
+def every_error(of: type[ServiceError]) -> list[type[ServiceError]]:
+    return [of, *(error for sub in of.__subclasses__() for error in every_error(sub))]
+
+
+def test_every_error_has_a_title_and_a_code_of_its_own() -> None:
+    errors = every_error(ServiceError)
+    seen: dict[str, Any] = {error.code: error for error in errors}
+    assert len(seen) == len(errors)
+    assert all(error.title() and not error.title().endswith(".") for error in errors)
