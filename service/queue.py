@@ -42,6 +42,11 @@ async def connect(url: str) -> ArqRedis:
     )
 
 
+async def disconnect(redis: ArqRedis) -> None:
+    """Close all connections of the pool; by itself a client closes only what it made itself."""
+    await redis.aclose(close_connection_pool=True)
+
+
 class Bell:
     """Rings so that some worker looks for work. One per process."""
 
@@ -72,7 +77,7 @@ class Bell:
             await asyncio.wait([self._ringing], timeout=_CONNECT_SECONDS)
             self._ringing.cancel()
         if self._redis is not None:
-            await self._redis.aclose()
+            await disconnect(self._redis)
 
     async def _ring_while_wanted(self) -> None:
         while self._wanted:

@@ -11,7 +11,7 @@ from typing import Any
 from arq.connections import ArqRedis
 from arq.worker import Function, Worker, func
 
-from service.queue import QUEUE, RING, connect, deserialize, redis_settings, serialize
+from service.queue import QUEUE, RING, connect, deserialize, disconnect, redis_settings, serialize
 from service.settings import Settings, load
 from service.telemetry import configure, log
 from service.worker.engine import Engine
@@ -34,8 +34,11 @@ async def hear(engine: Engine, settings: Settings) -> None:
     """Wake the engine at every bell, for ever; with Redis away the engine's tick does the same."""
     while True:
         try:
-            async with await connect(settings.redis_url) as redis:
+            redis = await connect(settings.redis_url)
+            try:
                 await _worker(redis, engine).async_run()
+            finally:
+                await disconnect(redis)
         except Exception as error:
             log.warning("bell.deaf", error=str(error)[:200])
         await asyncio.sleep(PAUSE_SECONDS)

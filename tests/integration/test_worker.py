@@ -187,7 +187,7 @@ ENDINGS = [
 
 async def test_each_of_the_upstreams_surprises_ends_as_it_should(world: World) -> None:
     world.start()
-    jobs = [await world.accept(f"a boat {prompt}", **fields) for prompt, fields, *_ in ENDINGS]
+    jobs = [await world.accept(f"{n} {end[0]}", **end[1]) for n, end in enumerate(ENDINGS)]
     for job, (prompt, fields, status, code, charged) in zip(jobs, ENDINGS, strict=True):
         ended = await world.ended(job)
         assert ended.status == status, (prompt, fields, ended.error)
