@@ -28,13 +28,17 @@ TO_TRY = r"""
     "input": {{"prompt": "Make it winter", "image_urls": ["{sample}"]}},
     "callback_url": "{hook}"}}' | tee /dev/stderr | sed 's/.*"id":"\([^"]*\)".*/\1/')
 
-  curl -sw '\n' {api}/v1/jobs/$JOB -H "$AUTH"                  # read it
-  curl -sw '\n' {api}/v1/jobs/$JOB/events -H "$AUTH"           # its timeline
-  curl -sw '\n' '{api}/v1/jobs?limit=5' -H "$AUTH"             # the newest jobs
-  curl -sw '\n' -X POST {api}/v1/jobs/$JOB/cancel -H "$AUTH"   # cancel it, as long as it does not run
+  curl -sw '\n' {api}/v1/jobs/$JOB -H "$AUTH"           # read it
+  curl -sw '\n' {api}/v1/jobs/$JOB/events -H "$AUTH"    # its timeline
+  curl -sw '\n' '{api}/v1/jobs?limit=5' -H "$AUTH"      # the newest jobs
 
-  # sim:queue=20 in the prompt leaves time to cancel it, sim:fail makes it fail.
-  # Jobs outlive their worker: another one goes on with them.
+  # One that waits for 20 s, to be cancelled before it runs; sim:fail in the prompt makes one fail
+  SLOW=$(curl -s {api}/v1/jobs -H "$AUTH" -H 'Content-Type: application/json' -d '{{
+    "input": {{"prompt": "Make it summer sim:queue=20", "image_urls": ["{sample}"]}}
+    }}' | tee /dev/stderr | sed 's/.*"id":"\([^"]*\)".*/\1/')
+  curl -sw '\n' -X POST {api}/v1/jobs/$SLOW/cancel -H "$AUTH"
+
+  # Jobs outlive their worker: the next one goes on with them
   kill -9 $(cat {folder}/worker-0.pid)
 """
 

@@ -4,7 +4,7 @@ The modules that define them are imported only once something went wrong.
 """
 # ruff: noqa: PLC0415
 
-from typer import Context, Exit
+from typer import Abort, Context, Exit, TyperException
 from typer.core import TyperGroup
 
 from service.cli import console
@@ -24,8 +24,8 @@ class Commands(TyperGroup):
         """Run the chosen command."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            raise  # `| head`: nobody is there to be told
+        except (Exit, Abort, TyperException, BrokenPipeError):
+            raise  # typer's own ways out, and `| head`, where nobody is there to be told
         except Exception as error:
             message = wording(error)
             if message is None:

@@ -56,6 +56,9 @@ def explained(settings: Settings) -> Iterator[None]:
 
 
 def _trouble(error: Exception) -> str | None:
+    if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+        # sqlalchemy hands the parameters of the URL to asyncpg as they are.
+        return f"cannot be reached: a parameter in EDIT_JOBS_DATABASE_URL is not known: {error}"
     reason: BaseException = error
     if isinstance(error, DBAPIError) and error.orig is not None:
         reason = error.orig
