@@ -90,11 +90,15 @@ def api(
 @app.command(rich_help_panel=RUN)
 def worker() -> None:
     """Work on jobs and deliver webhooks. Any number of workers share the work."""
-    from service.settings import load
+    from service.settings import InvalidSettingsError, load
     from service.telemetry import configure
-    from service.worker.process import run
 
     settings = load()
+    if not settings.upstream_token:
+        raise InvalidSettingsError("EDIT_JOBS_UPSTREAM_TOKEN: is not set")
+    # Only now: it takes a second, and a mistake is told at once.
+    from service.worker.process import run
+
     configure(level=settings.log_level, form=settings.log_format)
     run(settings)
 

@@ -99,6 +99,13 @@ def test_missing_settings_are_named_one_per_line(command: list[str]) -> None:
 
 
 @pytest.mark.usefixtures("_postgres_away")
+def test_a_worker_needs_a_token_for_the_upstream() -> None:
+    result = run("worker")
+    assert result.exit_code == 1
+    assert "EDIT_JOBS_UPSTREAM_TOKEN: is not set" in result.stderr
+
+
+@pytest.mark.usefixtures("_postgres_away")
 @pytest.mark.parametrize(
     "command",
     [
