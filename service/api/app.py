@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 from litestar import Litestar
 
-from service import catalogue
-from service.api import health, jobs
+from service.api import description, health, jobs
 from service.api.body import LARGEST_BODY
+from service.api.openapi import document
 from service.api.parts import Parts, keep
 from service.api.problems import answer
 from service.api.request_id import RequestId
@@ -21,19 +22,19 @@ from service.tenants.keyring import Keyring
 
 def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     """Nothing is connected to before the first request: the API starts whatever else is down."""
-    catalogue.known()
     database = Database(settings.url_for_api)
+    envelope = Envelope(
+        allowed_networks=settings.webhook_allowed_networks, default_expires_in=settings.default_expires_in
+    )
     parts = Parts(
         database=database,
         keyring=Keyring(database),
-        envelope=Envelope(
-            allowed_networks=settings.webhook_allowed_networks,
-            default_expires_in=settings.default_expires_in,
-        ),
+        envelope=envelope,
         bell=Bell(settings.redis_url),
         clock=clock,
         public_url=settings.public_url,
         schema_version=head(),
+        description=msgspec.json.encode(document(envelope.schema, public_url=settings.public_url)),
     )
 
     @asynccontextmanager
@@ -44,7 +45,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
             await parts.close()
 
     app = Litestar(
-        route_handlers=[*jobs.HANDLERS, *health.HANDLERS],
+        route_handlers=[*jobs.HANDLERS, *health.HANDLERS, description.show_description],
         exception_handlers={Exception: answer},
         request_max_body_size=LARGEST_BODY,
         lifespan=[open_while_serving],

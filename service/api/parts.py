@@ -20,7 +20,7 @@ Connected = ASGIConnection[Any, Any, Any, Any]
 class Parts:
     """`schema_version` is the oldest version of the database's schema that this code runs on.
 
-    `cancel_hold` is for how many seconds a cancel is held for its outcome.
+    `description` is the OpenAPI document, `cancel_hold` for how many seconds a cancel is held.
     """
 
     database: Database
@@ -30,6 +30,7 @@ class Parts:
     clock: Clock
     public_url: str
     schema_version: str
+    description: bytes
     cancel_hold: float = HOLD_SECONDS
 
     @classmethod

@@ -62,7 +62,9 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
 def _as_told(request: Request[Any, Any, Any], error: Exception) -> ServiceError:
     if isinstance(error, ServiceError):
         if isinstance(error, UnavailableError):
-            log.warning("request.unavailable", path=request.scope["path"], error=error.detail)
+            log.warning(
+                "request.unavailable", path=request.scope["path"], error=str(error.__cause__ or error)[:200]
+            )
         return error
     if isinstance(error, HTTPException) and error.status_code < 500:
         return _of_framework(error)

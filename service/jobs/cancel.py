@@ -43,7 +43,16 @@ async def cancel(
         job = await _asked(connection, before, clock=clock, public_url=public_url)
     if job.status is Status.CANCELLED:
         if job is not before:
-            log.info("job.moved", event_type=CANCEL.event, job_id=str(job.id), tenant_id=str(job.tenant_id))
+            log.info(
+                "job.moved",
+                event_type=CANCEL.event,
+                job_id=str(job.id),
+                tenant_id=str(job.tenant_id),
+                model=job.model,
+                leaves=before.status,
+                reaches=job.status,
+                sequence=job.sequence,
+            )
             bell.ring()
         return job
     bell.ring()
