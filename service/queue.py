@@ -76,6 +76,7 @@ class Bell:
         if self._ringing is not None:
             await asyncio.wait([self._ringing], timeout=_CONNECT_SECONDS)
             self._ringing.cancel()
+            await asyncio.wait([self._ringing])
         if self._redis is not None:
             await disconnect(self._redis)
 

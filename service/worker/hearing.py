@@ -35,9 +35,12 @@ async def hear(engine: Engine, settings: Settings) -> None:
     while True:
         try:
             redis = await connect(settings.redis_url)
+            worker = _worker(redis, engine)
             try:
-                await _worker(redis, engine).async_run()
+                await worker.async_run()
             finally:
+                # What it has begun takes milliseconds and would connect again.
+                await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
                 await disconnect(redis)
         except Exception as error:
             log.warning("bell.deaf", error=str(error)[:200])
