@@ -1,28 +1,32 @@
 """Who asks, by the bearer key (RFC 6750), and whether the key allows it."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from litestar.handlers import BaseRouteHandler
+from litestar import Request
 
 from service.api.headers import header
-from service.api.parts import Connected, Parts
+from service.api.parts import Parts
 from service.errors import ForbiddenError, UnauthorizedError
 
 
-def allows(scope: str) -> Callable[[Connected, BaseRouteHandler], Awaitable[None]]:
-    """A guard for calls that need this scope; the checked key is then the request's `auth`."""
+def needs(scope: str) -> Callable[[Request[Any, Any, Any]], Awaitable[None]]:
+    """For a handler's `before_request`: the key must have this scope, and is then the request's `auth`.
 
-    async def guard(connection: Connected, _: BaseRouteHandler) -> None:
-        key = await Parts.of(connection).keyring.check(_token(connection))
+    Not one of the framework's guards: for each of those it copies the handler at every request.
+    """
+
+    async def check(request: Request[Any, Any, Any]) -> None:
+        key = await Parts.of(request).keyring.check(_token(request))
         if scope not in key.scopes:
             raise ForbiddenError(f"This key lacks the scope {scope}.")
-        connection.scope["auth"] = key
+        request.scope["auth"] = key
 
-    return guard
+    return check
 
 
-def _token(connection: Connected) -> str:
-    given = header(connection.scope, b"authorization")
+def _token(request: Request[Any, Any, Any]) -> str:
+    given = header(request.scope, b"authorization")
     if given is None:
         raise UnauthorizedError("Send your key in the header Authorization: Bearer <key>.")
     scheme, _, token = given.partition(" ")

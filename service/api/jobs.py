@@ -5,11 +5,12 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Response, get, post
+from litestar import Request, get, post
 from litestar.params import FromPath
+from litestar.response.base import ASGIResponse
 
 from service.api import query
-from service.api.auth import allows
+from service.api.auth import needs
 from service.api.body import json_body
 from service.api.headers import accepts
 from service.api.parts import Parts
@@ -27,8 +28,8 @@ Asked: TypeAlias = Request[Any, Key, Any]
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-@post("/v1/jobs", guards=[allows("jobs:write")])
-async def accept_job(request: Asked) -> Response[bytes]:
+@post("/v1/jobs", before_request=needs("jobs:write"))
+async def accept_job(request: Asked) -> ASGIResponse:
     """Accept a job."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
@@ -37,8 +38,8 @@ async def accept_job(request: Asked) -> Response[bytes]:
     return _answer(parts, job, status=202, headers={"Location": f"{parts.public_url}/v1/jobs/{job.id}"})
 
 
-@get("/v1/jobs", guards=[allows("jobs:read")])
-async def list_jobs(request: Asked) -> Response[bytes]:
+@get("/v1/jobs", before_request=needs("jobs:read"))
+async def list_jobs(request: Asked) -> ASGIResponse:
     """List jobs, newest first."""
     wanted = query.listing(request.scope["query_string"])
     parts = Parts.of(request)
@@ -56,8 +57,8 @@ async def list_jobs(request: Asked) -> Response[bytes]:
     return _json({"data": shown, "next_cursor": query.cursor(page.jobs[-1].id) if page.has_more else None})
 
 
-@get("/v1/jobs/{job_id:str}", guards=[allows("jobs:read")])
-async def show_job(request: Asked, job_id: FromPath[str]) -> Response[bytes]:
+@get("/v1/jobs/{job_id:str}", before_request=needs("jobs:read"))
+async def show_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     """Show a job."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
@@ -65,8 +66,8 @@ async def show_job(request: Asked, job_id: FromPath[str]) -> Response[bytes]:
     return _answer(parts, job, delivery=delivery)
 
 
-@post("/v1/jobs/{job_id:str}/cancel", guards=[allows("jobs:write")])
-async def cancel_job(request: Asked, job_id: FromPath[str]) -> Response[bytes]:
+@post("/v1/jobs/{job_id:str}/cancel", before_request=needs("jobs:write"))
+async def cancel_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     """Cancel a job."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
@@ -82,8 +83,8 @@ async def cancel_job(request: Asked, job_id: FromPath[str]) -> Response[bytes]:
     return _answer(parts, job, status=200 if job.status is Status.CANCELLED else 202)
 
 
-@get("/v1/jobs/{job_id:str}/events", guards=[allows("jobs:read")])
-async def show_timeline(request: Asked, job_id: FromPath[str]) -> Response[bytes]:
+@get("/v1/jobs/{job_id:str}/events", before_request=needs("jobs:read"))
+async def show_timeline(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     """Show what happened to a job."""
     query.nothing(request.scope["query_string"])
     if not accepts(request.scope, "application/json"):
@@ -108,12 +109,10 @@ def _answer(
     status: int = 200,
     delivery: Progress | None = None,
     headers: dict[str, str] | None = None,
-) -> Response[bytes]:
+) -> ASGIResponse:
     shown = view.document(job, public_url=parts.public_url, delivery=delivery)
     return _json(shown, status=status, headers=headers)
 
 
-def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
-    return Response(
-        msgspec.json.encode(value), status_code=status, media_type="application/json", headers=headers
-    )
+def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> ASGIResponse:
+    return ASGIResponse(body=msgspec.json.encode(value), status_code=status, headers=headers)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, cast
 
-from litestar import Litestar
-from litestar.connection import ASGIConnection
+from litestar import Litestar, Request
 
 from service.clock import Clock
 from service.database import Database
@@ -12,8 +11,6 @@ from service.jobs.cancel import HOLD_SECONDS
 from service.jobs.envelope import Envelope
 from service.queue import Bell
 from service.tenants.keyring import Keyring
-
-Connected = ASGIConnection[Any, Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +31,7 @@ class Parts:
     cancel_hold: float = HOLD_SECONDS
 
     @classmethod
-    def of(cls, request: Connected) -> "Parts":
+    def of(cls, request: Request[Any, Any, Any]) -> "Parts":
         """Those of the application that got this request."""
         return cast("Parts", request.app.state.parts)
 
