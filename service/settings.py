@@ -91,7 +91,8 @@ class Settings(BaseSettings):
         scheme, _, rest = value.partition("://")
         if value and scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
             raise ValueError("must begin with postgresql://")
-        return f"postgresql+asyncpg://{rest}" if value else value
+        # What libpq calls `sslmode`, asyncpg's driver calls `ssl`; the values are the same.
+        return f"postgresql+asyncpg://{rest.replace('sslmode=', 'ssl=')}" if value else value
 
     @field_validator("redis_url")
     @classmethod

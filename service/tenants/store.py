@@ -66,8 +66,8 @@ async def create(connection: Connection, name: str) -> UUID:
 
 async def find(connection: Connection, name_or_id: str) -> TenantRecord:
     """The tenant of that name or id; raises NotFoundError."""
-    rows = await connection.execute(_records().where(_named(name_or_id)))
-    row = rows.one_or_none()
+    rows = await connection.execute(_records().where(_named(name_or_id)).order_by(TENANTS.c.id))
+    row = rows.first()  # a name may look like another tenant's id
     if row is None:
         raise NotFoundError(f"There is no tenant {name_or_id}.")
     return TenantRecord(**row._mapping)
