@@ -313,14 +313,17 @@ async def test_a_job_whose_commit_nobody_knows_of_is_not_called_retryable(
     api: httpx.AsyncClient, database_url: str
 ) -> None:
     await api.get("/v1/jobs")  # the key is remembered, so the next statement is the job's
-    other = await asyncpg.connect(database_url.replace("+asyncpg", ""))
-    async with other.transaction():
-        await other.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+    url = database_url.replace("+asyncpg", "")
+    # Two connections: what one transaction sees of the others' activity does not change until its end.
+    locking, killing = await asyncpg.connect(url), await asyncpg.connect(url)
+    async with locking.transaction():
+        await locking.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
         asking = asyncio.create_task(api.post("/v1/jobs", json={"input": INPUT}))
-        while not await other.fetch(KILL_WHO_WAITS):
+        while not await killing.fetch(KILL_WHO_WAITS):
             assert not asking.done()
         response = await asking
-    await other.close()
+    await locking.close()
+    await killing.close()
 
     problem = response.json()
     assert (response.status_code, problem["code"], problem["retryable"]) == (503, "acceptance_unknown", False)
