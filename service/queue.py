@@ -19,6 +19,8 @@ QUEUE = "edit-jobs"
 RING = "ring"
 QUIET_SECONDS = 0.02
 """Rings that come within this time of one another become one."""
+AWAY_SECONDS = 1.0
+"""Between two tries to reach a Redis that is away. Until then the workers' ticks find everything."""
 _CONNECT_SECONDS = 1
 _COMPLAIN_SECONDS = 10.0
 
@@ -88,8 +90,9 @@ class Bell:
                 await redis.enqueue_job(RING, _job_id=secrets.token_hex(8))
             except (RedisError, OSError) as error:
                 self._complain(error)
-                return
-            await asyncio.sleep(QUIET_SECONDS)
+                await asyncio.sleep(AWAY_SECONDS)
+            else:
+                await asyncio.sleep(QUIET_SECONDS)
 
     async def _connected(self) -> ArqRedis:
         if self._redis is None:
