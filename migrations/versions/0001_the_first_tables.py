@@ -82,6 +82,8 @@ def upgrade() -> None:
         sa.Column("tenant_id", sa.UUID(), nullable=True),
         sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.Column("max_in_flight", sa.Integer(), nullable=True),
+        sa.Column("trouble", sa.Text(), nullable=True),
+        sa.Column("trouble_since", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column(
             "created_at",
             postgresql.TIMESTAMP(timezone=True),
@@ -92,6 +94,9 @@ def upgrade() -> None:
             "(tenant_id IS NULL) = (max_in_flight IS NULL)", name=op.f("ck_upstream_tokens_max_in_flight")
         ),
         sa.CheckConstraint("(tenant_id IS NULL) = (sealed IS NULL)", name=op.f("ck_upstream_tokens_sealed")),
+        sa.CheckConstraint(
+            "(trouble IS NULL) = (trouble_since IS NULL)", name=op.f("ck_upstream_tokens_trouble")
+        ),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_upstream_tokens_tenant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_upstream_tokens")),
         sa.UniqueConstraint(

@@ -9,7 +9,9 @@ from sqlalchemy import text
 from service.api.parts import Parts
 from service.database import Database, is_outage
 from service.errors import UnavailableError
+from service.queue import Bell
 from service.telemetry import log
+from service.tenants import tokens
 
 PATIENCE_SECONDS = 2.0
 _VERSION = text("SELECT version_num FROM alembic_version")
@@ -24,7 +26,7 @@ def live() -> dict[str, str]:
 
 @get("/health/ready")
 async def ready(request: Request[Any, Any, Any]) -> dict[str, Any]:
-    """Jobs can be accepted: without Postgres not at all, without Redis with up to a second's delay."""
+    """Jobs can be accepted: without Postgres not at all, else with whatever delay is told here."""
     parts = Parts.of(request)
     version = await _schema_version(parts.database)
     # Versions are numbers of four digits. A newer one is fine: old code runs on the next schema.
@@ -34,14 +36,24 @@ async def ready(request: Request[Any, Any, Any]) -> dict[str, Any]:
             " run edit-jobs migrate.",
             retry_after=1,
         )
+    degraded = await _upstream_troubles(parts.database)
+    if not await _hears_bells(parts.bell):
+        degraded.append("Redis cannot be reached: jobs start up to a second later.")
+    return {"status": "degraded", "degraded": degraded} if degraded else {"status": "ok"}
+
+
+async def _hears_bells(bell: Bell) -> bool:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            reachable = await parts.bell.is_reachable()
+            return await bell.is_reachable()
     except TimeoutError:
-        reachable = False
-    if reachable:
-        return {"status": "ok"}
-    return {"status": "degraded", "degraded": ["Redis cannot be reached: jobs start up to a second later."]}
+        return False
+
+
+async def _upstream_troubles(database: Database) -> list[str]:
+    async with database.statement() as connection:
+        found = await tokens.troubles(connection)
+    return [f"The upstream turns the account away, and jobs wait: {one.message}" for one in found]
 
 
 async def _schema_version(database: Database) -> str | None:

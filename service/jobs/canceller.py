@@ -7,6 +7,7 @@ import asyncio
 from functools import partial
 from typing import assert_never
 
+from service.jobs.account import Account
 from service.jobs.job import Job
 from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import CANCEL, Status
@@ -29,10 +30,10 @@ AT_ONCE = 50
 class Canceller:
     """Asks the upstream for each wish that is due."""
 
-    def __init__(self, ledger: Ledger, upstream: Upstream, *, token: str) -> None:
+    def __init__(self, ledger: Ledger, upstream: Upstream, account: Account) -> None:
         self._ledger = ledger
         self._upstream = upstream
-        self._token = token
+        self._account = account
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
@@ -63,7 +64,8 @@ class Canceller:
             await self._end(job)
             return
         assert job.upstream_id is not None
-        outcome = await self._upstream.cancel(job.upstream_id, token=self._token)
+        outcome = await self._upstream.cancel(job.upstream_id, token=self._account.token)
+        self._account.asked(outcome)
         log.info("cancel.answered", job_id=str(job.id), outcome=type(outcome).__name__)
         match outcome:
             case Cancelled():

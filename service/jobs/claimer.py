@@ -6,10 +6,10 @@ any more, waiting jobs whose deadline is over, and wishes to cancel that nobody 
 
 import asyncio
 from functools import partial
-from uuid import UUID
 
 from service.database import is_outage
 from service.jobs import ends
+from service.jobs.account import Account
 from service.jobs.canceller import Canceller
 from service.jobs.job import Job
 from service.jobs.leases import Leases
@@ -38,7 +38,7 @@ class Claimer:
         submitter: Submitter,
         tracker: Tracker,
         canceller: Canceller,
-        token_id: UUID,
+        account: Account,
         places: int,
         most_jobs: int,
         tick: float,
@@ -50,7 +50,7 @@ class Claimer:
         self._submitter = submitter
         self._tracker = tracker
         self._canceller = canceller
-        self._token_id = token_id
+        self._account = account
         self._places = places
         self._most_jobs = most_jobs
         self._tick = tick
@@ -112,7 +112,7 @@ class Claimer:
             claim = await claims.take_waiting(
                 connection,
                 self._leases.owner,
-                token_id=self._token_id,
+                token_id=self._account.token_id,
                 places=self._places,
                 room=room,
                 now=self._ledger.clock(),

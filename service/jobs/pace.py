@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 
 GROWTH = 1.3
-LONGEST = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The first read comes after `first` seconds, each next one `GROWTH` times later, up to `LONGEST`."""
+    """The first read comes after `first` seconds, each next one `GROWTH` times later, up to `longest`."""
 
     first: float
+    longest: float = 15.0
 
     def next(self, last: float) -> float:
         """The wait after one of `last` seconds; 0 before the first read."""
-        return min(LONGEST, max(last * GROWTH, self.first))
+        return min(self.longest, max(last * GROWTH, self.first))

@@ -13,6 +13,7 @@ from typing import assert_never
 
 from service.backoff import Random, exponential
 from service.jobs import ends
+from service.jobs.account import Account
 from service.jobs.job import Job
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
@@ -44,8 +45,8 @@ class Submitter:
         ledger: Ledger,
         leases: Leases,
         upstream: Upstream,
+        account: Account,
         *,
-        token: str,
         slots: int,
         follow: Callable[[Job], None],
         on_free: Callable[[], None],
@@ -55,7 +56,7 @@ class Submitter:
         self._ledger = ledger
         self._leases = leases
         self._upstream = upstream
-        self._token = token
+        self._account = account
         self._slots = slots
         self._follow = follow
         self._on_free = on_free
@@ -64,8 +65,8 @@ class Submitter:
 
     @property
     def free(self) -> int:
-        """How many more jobs can be begun."""
-        return self._slots - len(self._tasks)
+        """How many more jobs can be begun, as far as the upstream lets us."""
+        return min(self._slots, self._account.pressure.window) - len(self._tasks)
 
     def begin(self, job: Job) -> None:
         """Submit a job that was just claimed."""
@@ -105,7 +106,7 @@ class Submitter:
             return
         self._leases.hold(intended)
         outcome = await self._upstream.submit(
-            intended.model, intended.input, token=self._token, not_after=began + owner.lease / 2
+            intended.model, intended.input, token=self._account.token, not_after=began + owner.lease / 2
         )
         log.info(
             "submit.answered",
@@ -114,6 +115,7 @@ class Submitter:
             outcome=type(outcome).__name__,
             seconds=round(time.monotonic() - began, 3),
         )
+        self._account.submitted(outcome)
         await self._record(intended, outcome)
 
     async def _record(self, job: Job, outcome: SubmitOutcome) -> None:

@@ -13,11 +13,12 @@ from typing import assert_never
 from uuid import UUID
 
 from service.jobs import ends
+from service.jobs.account import Account
 from service.jobs.job import Job
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger, Write
 from service.jobs.lifecycle import CANCEL, COMPLETE, EXPIRE, FAIL, START, Move, Status
-from service.jobs.pace import LONGEST, Pace
+from service.jobs.pace import Pace
 from service.jobs.store import moves
 from service.telemetry import log
 from service.upstream.client import Upstream
@@ -63,12 +64,19 @@ class Tracker:
     """Reads each followed job at its pace, and ends it when there is an end to write."""
 
     def __init__(
-        self, ledger: Ledger, leases: Leases, upstream: Upstream, *, token: str, pace: Pace, read_slots: int
+        self,
+        ledger: Ledger,
+        leases: Leases,
+        upstream: Upstream,
+        account: Account,
+        *,
+        pace: Pace,
+        read_slots: int,
     ) -> None:
         self._ledger = ledger
         self._leases = leases
         self._upstream = upstream
-        self._token = token
+        self._account = account
         self._pace = pace
         self._slots = asyncio.Semaphore(read_slots)
         self._followed: dict[UUID, _Followed] = {}
@@ -137,11 +145,11 @@ class Tracker:
             wait = await self._look(followed)
         except Exception:
             log.exception("tracker.fault", job_id=str(followed.job.id))
-            wait = LONGEST
+            wait = self._pace.longest
         finally:
             self._slots.release()
         if self._followed.get(followed.job.id) is followed:
-            self._schedule(followed, wait)
+            self._schedule(followed, wait * self._account.pressure.stretch)
 
     async def _look(self, followed: _Followed) -> float:
         """Read once and act on it; returns the seconds until the next read, if there is one."""
@@ -150,7 +158,8 @@ class Tracker:
         followed.wait = self._pace.next(followed.wait)
         upstream_id = followed.job.upstream_id
         assert upstream_id is not None, "only a job that was taken is followed"
-        outcome = await self._upstream.status(upstream_id, token=self._token)
+        outcome = await self._upstream.status(upstream_id, token=self._account.token)
+        self._account.asked(outcome)
         match outcome:
             case InQueue(position):
                 followed.missing = 0
@@ -182,7 +191,8 @@ class Tracker:
     async def _settle(self, followed: _Followed, upstream_id: str) -> float:
         """Ask for the result, which alone says how it ended."""
         job, now = followed.job, self._ledger.clock()
-        outcome = await self._upstream.result(upstream_id, token=self._token)
+        outcome = await self._upstream.result(upstream_id, token=self._account.token)
+        self._account.asked(outcome)
         match outcome:
             case Succeeded(output):
                 write = partial(moves.complete, job=job, output=output, now=now)
@@ -209,7 +219,7 @@ class Tracker:
             case Throttled(retry_after):
                 return max(followed.wait, retry_after or 0.0)
             case Denied():
-                return LONGEST
+                return self._pace.longest
             case Unreachable() | Garbled():
                 return followed.wait
             case _:
@@ -231,7 +241,7 @@ class Tracker:
         """The deadline is over and the last read brought no end: take it out of the queue if it is there."""
         job = followed.job
         cancelled = queued and isinstance(
-            await self._upstream.cancel(upstream_id, token=self._token), Cancelled
+            await self._upstream.cancel(upstream_id, token=self._account.token), Cancelled
         )
         error = ends.expired(job, cancelled=cancelled)
         write = partial(moves.expire, job=job, error=error, cancelled=cancelled, now=self._ledger.clock())

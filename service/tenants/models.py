@@ -71,12 +71,16 @@ class UpstreamTokenRow(Base):
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     # Most jobs that hold a place with this account at once; the platform's comes from the settings.
     max_in_flight: Mapped[int | None]
+    # What the upstream says when it turns the account away, and since when; a worker writes it.
+    trouble: Mapped[str | None]
+    trouble_since: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
 
     __table_args__ = (
         UniqueConstraint("tenant_id", postgresql_nulls_not_distinct=True),
         CheckConstraint("(tenant_id IS NULL) = (sealed IS NULL)", name="sealed"),
         CheckConstraint("(tenant_id IS NULL) = (max_in_flight IS NULL)", name="max_in_flight"),
+        CheckConstraint("(trouble IS NULL) = (trouble_since IS NULL)", name="trouble"),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from service.clock import Clock, postgres_time
 from service.database import Database
+from service.jobs.account import Account
 from service.jobs.canceller import Canceller
 from service.jobs.claimer import Claimer
 from service.jobs.job import Job
@@ -39,7 +40,7 @@ HAND_OVER_SECONDS = 0.5
 class Engine:
     """One worker process's share of the work. `start`, `wake` at a bell, `stop`."""
 
-    def __init__(self, settings: Settings, *, clock: Clock = postgres_time) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock = postgres_time, pace: Pace | None = None) -> None:
         owner = Owner(
             name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", lease=settings.lease_seconds
         )
@@ -62,34 +63,39 @@ class Engine:
             clock=clock,
         )
         self._ledger = Ledger(self._database, public_url=settings.public_url, clock=clock, on_end=self._ended)
-        token = settings.upstream_token
+        self._account = Account(
+            self._database,
+            token_id=PLATFORM_TOKEN_ID,
+            token=settings.upstream_token,
+            slots=SUBMIT_SLOTS,
+        )
         self._leases = Leases(self._database, owner)
         self._tracker = Tracker(
             self._ledger,
             self._leases,
             self._upstream,
-            token=token,
-            pace=Pace(settings.poll_first_seconds),
+            self._account,
+            pace=pace or Pace(settings.poll_first_seconds),
             read_slots=READ_SLOTS,
         )
         self._submitter = Submitter(
             self._ledger,
             self._leases,
             self._upstream,
-            token=token,
+            self._account,
             slots=SUBMIT_SLOTS,
             follow=self._taken,
             on_free=self.wake,
             rand=random.random,
         )
-        self._canceller = Canceller(self._ledger, self._upstream, token=token)
+        self._canceller = Canceller(self._ledger, self._upstream, self._account)
         self._claimer = Claimer(
             self._ledger,
             self._leases,
             submitter=self._submitter,
             tracker=self._tracker,
             canceller=self._canceller,
-            token_id=PLATFORM_TOKEN_ID,
+            account=self._account,
             places=settings.upstream_max_in_flight,
             most_jobs=settings.worker_max_jobs,
             tick=settings.tick_seconds,
@@ -102,6 +108,7 @@ class Engine:
         self._loop("leases", self._leases.run())
         self._loop("tracker", self._tracker.run())
         self._loop("claimer", self._claimer.run())
+        self._loop("account", self._account.run())
         self._loop("sender", self._sender.run())
         log.info("worker.started", owner=self._leases.owner.name)
 

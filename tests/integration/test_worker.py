@@ -22,10 +22,12 @@ from service.errors import NotCancellableError
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
 from service.jobs.lifecycle import ENDS, Status
+from service.jobs.pace import Pace
 from service.jobs.store import reads
 from service.queue import Bell
 from service.settings import Settings
 from service.tenants.tenant import Tenant
+from service.tenants.tokens import Trouble, troubles
 from service.webhooks.secrets import issue
 from service.worker.engine import Engine
 from service.worker.hearing import hear
@@ -50,7 +52,7 @@ class World:
 
     def start(self, **changed: Any) -> Engine:
         settings = self.settings.model_copy(update=changed)
-        engine = Engine(settings)
+        engine = Engine(settings, pace=Pace(settings.poll_first_seconds, longest=0.5))
         engine.start()
         self._engines.append((engine, asyncio.create_task(hear(engine, settings))))
         return engine
@@ -115,6 +117,10 @@ class World:
             answer: dict[str, Any] = (await client.get(f"{self.settings.upstream_url}/_sim/stats")).json()
         return answer
 
+    async def troubles(self) -> list[Trouble]:
+        async with self.database.statement() as connection:
+            return await troubles(connection)
+
     async def fault(self, **faults: Any) -> None:
         async with httpx.AsyncClient() as client:
             await client.post(f"{self.settings.upstream_url}/_sim/faults", json=faults)
@@ -166,7 +172,7 @@ async def test_a_job_goes_all_the_way_and_its_end_is_told_once(world: World) -> 
     assert types[-1] == "job.completed"
 
 
-ENDINGS = [
+ENDINGS: list[tuple[str, dict[str, Any], str, str | None, bool | None]] = [
     ("sim:fail", {}, "failed", "upstream_failed", True),
     ("sim:reject", {}, "failed", "upstream_rejected", False),
     ("sim:lost", {}, "failed", "submission_unconfirmed", True),
@@ -174,7 +180,6 @@ ENDINGS = [
     ("sim:refused", {}, "failed", "submission_unconfirmed", True),
     ("sim:500", {"on_unconfirmed": "resubmit"}, "completed", None, None),
     ("sim:refused", {"on_unconfirmed": "resubmit"}, "completed", None, None),
-    ("sim:busy=2", {}, "completed", None, None),
     ("sim:html", {}, "completed", None, None),
     ("sim:error200", {}, "completed", None, None),
     ("sim:word", {}, "completed", None, None),
@@ -295,3 +300,41 @@ async def test_jobs_go_on_without_any_bell(world: World) -> None:
     job = await world.ended(await world.accept("no bell"))
     assert job.status is Status.COMPLETED
     await engine.stop()
+
+
+async def test_an_account_in_trouble_ends_no_job_and_is_told_until_it_works_again(world: World) -> None:
+    world.start()
+    running = await world.until(await world.accept("sim:queue=0 sim:run=2"), Status.IN_PROGRESS)
+    await world.fault(tokens=["another"])
+    waiting = await world.accept("not yet")
+    async with asyncio.timeout(10):
+        while (await world.read(waiting)).waiting_for != "upstream_account" or not await world.troubles():
+            await asyncio.sleep(0.02)
+    await world.accept("nor this")
+    assert (await world.stats())["calls"]["submit"] == 2, "while the account is in trouble it is only probed"
+    await world.fault(tokens=None)
+    assert (await world.ended(running, seconds=30)).status is Status.COMPLETED
+    async with asyncio.timeout(10):
+        while await world.troubles():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_job_that_was_refused_for_now_is_submitted_again(world: World) -> None:
+    world.start()
+    job = await world.ended(await world.accept("sim:busy=2"))
+    assert (job.status, job.submits, job.unconfirmed) == (Status.COMPLETED, 3, 0)
+    assert (await world.types(job)).count("job.put_back") == 2
+
+
+async def test_an_upstream_that_is_busy_is_not_hammered(world: World) -> None:
+    await world.fault(busy=True)
+    jobs = [await world.accept(f"busy {number}") for number in range(30)]
+    world.start()
+    async with asyncio.timeout(10):
+        while (await world.read(jobs[0])).waiting_for != "upstream_limit":
+            await asyncio.sleep(0.02)
+    first_wave = (await world.stats())["calls"]["submit"]
+    await world.fault(busy=False)
+    await world.told(30, seconds=30)
+    # What was on the wire together may be refused together; after that only a few at a time are tried.
+    assert (await world.stats())["calls"]["submit"] <= first_wave + 30 + 5
