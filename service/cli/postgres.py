@@ -5,12 +5,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from alembic.util import CommandError as MigrationError
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from service.cli.failures import CommandError
-from service.database import Connection, Database, is_outage
+from service.database import Connection, Database, UnknownVersionError, is_outage
 from service.settings import Settings
 
 Result = TypeVar("Result")
@@ -46,7 +45,7 @@ def explained(settings: Settings) -> Iterator[None]:
         ) from None
     try:
         yield
-    except MigrationError as error:
+    except UnknownVersionError as error:
         raise CommandError(f"Postgres at {_place(url)} was migrated by a newer version: {error}") from error
     except Exception as error:
         message = _trouble(error)

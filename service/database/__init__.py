@@ -5,7 +5,7 @@ trips and says that nothing else belongs to it. `is_outage` tells faults of Post
 """
 
 from service.database.engine import Connection, Database
-from service.database.migrations import head, migrate, unmigrate
+from service.database.migrations import UnknownVersionError, head, migrate, unmigrate
 from service.database.outage import is_outage
 
-__all__ = ["Connection", "Database", "head", "is_outage", "migrate", "unmigrate"]
+__all__ = ["Connection", "Database", "UnknownVersionError", "head", "is_outage", "migrate", "unmigrate"]

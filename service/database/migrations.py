@@ -12,11 +12,22 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parents[2] / "migrations"
 
 
-def migrate(url: str) -> None:
-    """Bring the database to the newest version; several at once wait for each other."""
-    from alembic import command  # noqa: PLC0415
+class UnknownVersionError(Exception):
+    """The database is at a version that this code does not know: a newer one migrated it."""
 
-    command.upgrade(_config(url), "head")
+
+def migrate(url: str) -> None:
+    """Bring the database to the newest version; several at once wait for each other.
+
+    Raises UnknownVersionError.
+    """
+    from alembic import command  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    try:
+        command.upgrade(_config(url), "head")
+    except CommandError as error:
+        raise UnknownVersionError(str(error)) from error
 
 
 def unmigrate(url: str) -> None:
