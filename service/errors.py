@@ -108,6 +108,27 @@ class NotCancellableError(ServiceError):
     status = 409
 
 
+class NotRetryableError(ServiceError):
+    """The job cannot be retried."""
+
+    code = "not_retryable"
+    status = 409
+
+
+class NotDeletableError(ServiceError):
+    """The job cannot be deleted yet."""
+
+    code = "not_deletable"
+    status = 409
+
+
+class IdempotencyKeyReusedError(ServiceError):
+    """The Idempotency-Key was used for another request."""
+
+    code = "idempotency_key_reused"
+    status = 422
+
+
 class UnavailableError(ServiceError):
     """The service cannot do this right now."""
 

@@ -169,17 +169,22 @@ def upgrade() -> None:
         sa.Column("started_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("finished_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("expires_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
+        sa.Column("deleted_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.CheckConstraint(
             "(cancel_requested_at IS NULL) = (cancel_outcome IS NULL) AND (cancel_outcome IS NOT DISTINCT FROM 'pending') = (cancel_due_at IS NOT NULL)",
             name=op.f("ck_jobs_cancel"),
         ),
-        sa.CheckConstraint("(status = 'completed') = (output IS NOT NULL)", name=op.f("ck_jobs_output")),
+        sa.CheckConstraint(
+            "(status = 'completed' AND deleted_at IS NULL) = (output IS NOT NULL)",
+            name=op.f("ck_jobs_output"),
+        ),
         sa.CheckConstraint(
             "(status IN ('completed', 'failed', 'cancelled', 'expired')) = (finished_at IS NOT NULL)",
             name=op.f("ck_jobs_ended_at"),
         ),
         sa.CheckConstraint(
-            "(status IN ('failed', 'expired')) = (error IS NOT NULL)", name=op.f("ck_jobs_error")
+            "(status IN ('failed', 'expired') AND deleted_at IS NULL) = (error IS NOT NULL)",
+            name=op.f("ck_jobs_error"),
         ),
         sa.CheckConstraint(
             "NOT (status IN ('completed', 'failed', 'cancelled', 'expired')) OR cancel_outcome <> 'pending'",
@@ -200,6 +205,10 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "cancel_outcome IN ('pending', 'cancelled', 'not_cancellable')",
             name=op.f("ck_jobs_cancel_outcome"),
+        ),
+        sa.CheckConstraint(
+            "deleted_at IS NULL OR ((status IN ('completed', 'failed', 'cancelled', 'expired')) AND input::text = '{}' AND warnings::text = '[]' AND metadata::text = '{}' AND callback_url IS NULL AND external_id IS NULL)",
+            name=op.f("ck_jobs_tombstone"),
         ),
         sa.CheckConstraint("mode IN ('live', 'test')", name=op.f("ck_jobs_mode")),
         sa.CheckConstraint("on_unconfirmed IN ('fail', 'resubmit')", name=op.f("ck_jobs_on_unconfirmed")),
@@ -241,12 +250,33 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_expiring", "jobs", ["expires_at"], unique=False, postgresql_where="status = 'accepted'"
     )
-    op.create_index("ix_jobs_list", "jobs", ["tenant_id", "mode", sa.literal_column("id DESC")], unique=False)
+    op.create_index(
+        "ix_jobs_list",
+        "jobs",
+        ["tenant_id", "mode", sa.literal_column("id DESC")],
+        unique=False,
+        postgresql_where="deleted_at IS NULL",
+    )
+    op.create_index(
+        "ix_jobs_list_by_external_id",
+        "jobs",
+        ["tenant_id", "mode", "external_id", sa.literal_column("id DESC")],
+        unique=False,
+        postgresql_where="external_id IS NOT NULL",
+    )
+    op.create_index(
+        "ix_jobs_list_by_model",
+        "jobs",
+        ["tenant_id", "mode", "model", sa.literal_column("id DESC")],
+        unique=False,
+        postgresql_where="deleted_at IS NULL",
+    )
     op.create_index(
         "ix_jobs_list_by_status",
         "jobs",
         ["tenant_id", "mode", "status", sa.literal_column("id DESC")],
         unique=False,
+        postgresql_where="deleted_at IS NULL",
     )
     op.create_index(
         "ix_jobs_places",
@@ -334,6 +364,24 @@ def upgrade() -> None:
         unique=True,
     )
     op.create_table(
+        "idempotency_keys",
+        sa.Column("tenant_id", sa.UUID(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("job_id", sa.UUID(), nullable=False),
+        sa.Column(
+            "created_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.CheckConstraint("octet_length(fingerprint) = 32", name=op.f("ck_idempotency_keys_fingerprint")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_idempotency_keys_job_id")),
+        sa.PrimaryKeyConstraint("tenant_id", "mode", "key", name=op.f("pk_idempotency_keys")),
+        sa.UniqueConstraint("job_id", name=op.f("uq_idempotency_keys_job_id")),
+    )
+    op.create_table(
         "job_events",
         sa.Column("job_id", sa.UUID(), nullable=False),
         sa.Column("sequence", sa.Integer(), nullable=False),
@@ -349,6 +397,24 @@ def upgrade() -> None:
         sa.CheckConstraint("sequence >= 1", name=op.f("ck_job_events_sequence")),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_events_job_id")),
         sa.PrimaryKeyConstraint("job_id", "sequence", name=op.f("pk_job_events")),
+    )
+    op.create_table(
+        "job_labels",
+        sa.Column("job_id", sa.UUID(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("value", sa.Text(), nullable=False),
+        sa.Column("tenant_id", sa.UUID(), nullable=False),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["jobs.id"], name=op.f("fk_job_labels_job_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("job_id", "key", name=op.f("pk_job_labels")),
+    )
+    op.create_index(
+        "ix_job_labels_list",
+        "job_labels",
+        ["tenant_id", "mode", "key", "value", sa.literal_column("job_id DESC")],
+        unique=False,
     )
     op.create_table(
         "webhook_attempts",
@@ -376,7 +442,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("webhook_attempts")
+    op.drop_table("job_labels")
     op.drop_table("job_events")
+    op.drop_table("idempotency_keys")
     op.drop_table("webhook_deliveries")
     op.drop_index(
         "ix_jobs_places",

@@ -1,29 +1,26 @@
 """Calls about jobs."""
 
 import re
-from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
-from litestar import Request, get, post
+from litestar import get, post
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
 from service.api import query
+from service.api.accepting import Asked, accepted, replayed
 from service.api.auth import needs
 from service.api.body import json_body
 from service.api.headers import accepts
 from service.api.parts import Parts
 from service.errors import NotAcceptableError, NotFoundError
 from service.jobs import reading, view
-from service.jobs.accept import accept
+from service.jobs.accept import Acceptance
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
-from service.tenants.tenant import Key
 from service.webhooks.store import Progress
-
-Asked: TypeAlias = Request[Any, Key, Any]
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -33,9 +30,8 @@ async def accept_job(request: Asked) -> ASGIResponse:
     """Accept a job."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
-    asked = parts.envelope.read(await json_body(request))
-    job = await accept(parts.database, request.auth.tenant, asked, bell=parts.bell, clock=parts.clock)
-    return _answer(parts, job, status=202, headers={"Location": f"{parts.public_url}/v1/jobs/{job.id}"})
+    acceptance = await accepted(request, await json_body(request), interface="jobs")
+    return _acceptance(parts, acceptance, headers=replayed(acceptance))
 
 
 @get("/v1/jobs", before_request=needs("jobs:read"))
@@ -100,6 +96,14 @@ def _id(text: str) -> UUID:
     if not _UUID.fullmatch(text):
         raise NotFoundError("There is no such job: ids are UUIDs, like 01890a5d-ac96-774b-bcce-b302099a8057.")
     return UUID(text)
+
+
+def _acceptance(parts: Parts, acceptance: Acceptance, *, headers: dict[str, str]) -> ASGIResponse:
+    """202 when the job was accepted just now, 200 when it was there already."""
+    job = acceptance.job
+    location = {"Location": f"{parts.public_url}/v1/jobs/{job.id}"}
+    status = 202 if acceptance.is_new else 200
+    return _answer(parts, job, status=status, delivery=acceptance.delivery, headers=location | headers)
 
 
 def _answer(

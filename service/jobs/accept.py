@@ -4,20 +4,23 @@ The answer 202 means that the commit is done. Where Postgres was lost in between
 the job is there, and the caller is told just that: asking again could pay twice.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from service.clock import Clock
 from service.database import Database, is_outage
-from service.errors import AcceptanceUnknownError
+from service.errors import AcceptanceUnknownError, UnavailableError
 from service.ids import uuid7
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.jobs.models import PRIORITIES
 from service.jobs.request import Request
+from service.jobs.store.accept import Once
 from service.jobs.store.accept import accept as store
 from service.tenants.tenant import Tenant
+from service.webhooks.store import Progress
 
 
 class Bell(Protocol):
@@ -27,28 +30,70 @@ class Bell(Protocol):
         """Never fails and never waits: a bell that was not heard costs a moment, not a job."""
 
 
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A job that was accepted just now or, where the same was asked for before, then."""
+
+    job: Job
+    delivery: Progress | None
+    is_new: bool
+
+
 async def accept(database: Database, tenant: Tenant, request: Request, *, bell: Bell, clock: Clock) -> Job:
     """Store the job and ring. Raises AcceptanceUnknownError when Postgres was lost with the statement."""
+    job = await accept_unless_there(database, tenant, request, bell=bell, clock=clock)
+    assert job is not None, "nothing was named that could be there already"
+    return job
+
+
+async def accept_unless_there(
+    database: Database,
+    tenant: Tenant,
+    request: Request,
+    *,
+    once: Once | None = None,
+    retry_of: UUID | None = None,
+    bell: Bell,
+    clock: Clock,
+) -> Job | None:
+    """The same, but None if the key was used before, or if the job `retry_of` was retried before.
+
+    What names either can be asked for again without harm, so losing Postgres is an UnavailableError then.
+    """
     job_id = uuid7()
     sent = False
     try:
         async with database.driver() as driver:
             sent = True
-            created_at, expires_at = await store(driver, tenant, job_id, request, now=clock())
+            times = await store(driver, tenant, job_id, request, now=clock(), once=once, retry_of=retry_of)
     except Exception as error:
         if not (sent and is_outage(error)):
             raise
-        raise AcceptanceUnknownError(
-            "The database was lost while the job was being stored, so it was accepted or it was not."
-            f" If it was, its id is {job_id}: look for that before you ask again.",
-            retry_after=1,
-        ) from error
+        raise _lost(job_id, repeatable=once is not None or retry_of is not None) from error
+    if times is None:
+        return None
     bell.ring()
-    return _accepted(job_id, tenant, request, created_at=created_at, expires_at=expires_at)
+    created_at, expires_at = times
+    return _accepted(job_id, tenant, request, retry_of=retry_of, created_at=created_at, expires_at=expires_at)
+
+
+def _lost(job_id: UUID, *, repeatable: bool) -> UnavailableError:
+    lost = "The database was lost while the job was being stored, so it was accepted or it was not."
+    if repeatable:
+        return UnavailableError(f"{lost} Ask again: that makes no second one.", retry_after=1)
+    return AcceptanceUnknownError(
+        f"{lost} If it was, its id is {job_id}: look for that before you ask again.", retry_after=1
+    )
 
 
 def _accepted(
-    job_id: UUID, tenant: Tenant, request: Request, *, created_at: datetime, expires_at: datetime
+    job_id: UUID,
+    tenant: Tenant,
+    request: Request,
+    *,
+    retry_of: UUID | None,
+    created_at: datetime,
+    expires_at: datetime,
 ) -> Job:
     """The job as its row is now: reading it back would double the cost of accepting it."""
     return Job(
@@ -64,7 +109,7 @@ def _accepted(
         metadata=request.metadata,
         priority=PRIORITIES.index(request.priority),
         on_unconfirmed=request.on_unconfirmed,
-        retry_of=None,
+        retry_of=retry_of,
         status=Status.ACCEPTED,
         sequence=1,
         owner=None,
@@ -90,4 +135,5 @@ def _accepted(
         started_at=None,
         finished_at=None,
         expires_at=expires_at,
+        deleted_at=None,
     )

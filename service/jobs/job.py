@@ -76,6 +76,7 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     expires_at: datetime
+    deleted_at: datetime | None
 
     @classmethod
     def of(cls, row: Row[Any]) -> Self:

@@ -1,11 +1,11 @@
-"""Tables of what was asked for: jobs, and the timeline of each."""
+"""Tables of what was asked for: jobs, what they are found by, and the timeline of each."""
 
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, NUMERIC, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -28,6 +28,15 @@ def _in_life_order(states: frozenset[Status]) -> str:
 _ENDED = f"status IN ({_in_life_order(ENDS)})"
 _UNDER_WAY = f"status IN ({_in_life_order(UNDER_WAY)})"
 _AT_UPSTREAM = f"status IN ({_in_life_order(AT_UPSTREAM)})"
+_EMPTY = (
+    "input::text = '{}' AND warnings::text = '[]' AND metadata::text = '{}'"
+    " AND callback_url IS NULL AND external_id IS NULL"
+)
+_SHOWN = "deleted_at IS NULL"
+
+
+def _list(name: str, *filters: str, where: str = _SHOWN) -> Index:
+    return Index(name, "tenant_id", "mode", *filters, text("id DESC"), postgresql_where=where)
 
 
 class JobRow(Base):
@@ -91,6 +100,8 @@ class JobRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     expires_at: Mapped[Moment]
+    # Deleted by its tenant: what is left is a tombstone, which says that there was a job and how it ended.
+    deleted_at: Mapped[datetime | None]
 
     __table_args__ = (
         one_of("status", Status),
@@ -109,8 +120,16 @@ class JobRow(Base):
             f"NOT ({_AT_UPSTREAM}) OR (upstream_id IS NOT NULL AND submitted_at IS NOT NULL)", name="taken"
         ),
         CheckConstraint("status <> 'in_progress' OR started_at IS NOT NULL", name="started"),
-        CheckConstraint("(status = 'completed') = (output IS NOT NULL)", name="output"),
-        CheckConstraint("(status IN ('failed', 'expired')) = (error IS NOT NULL)", name="error"),
+        CheckConstraint(
+            "(status = 'completed' AND deleted_at IS NULL) = (output IS NOT NULL)", name="output"
+        ),
+        CheckConstraint(
+            "(status IN ('failed', 'expired') AND deleted_at IS NULL) = (error IS NOT NULL)", name="error"
+        ),
+        CheckConstraint(
+            f"deleted_at IS NULL OR (({_ENDED}) AND {_EMPTY})",
+            name="tombstone",
+        ),
         CheckConstraint("status = 'accepted' OR waiting_for IS NULL", name="only_accepted_waits"),
         CheckConstraint("status = 'in_queue' OR queue_position IS NULL", name="only_queued_has_position"),
         CheckConstraint(
@@ -137,9 +156,11 @@ class JobRow(Base):
         ),
         Index("ix_jobs_expiring", "expires_at", postgresql_where="status = 'accepted'"),
         Index("ix_jobs_cancel_due", "cancel_due_at", postgresql_where="cancel_due_at IS NOT NULL"),
-        # Lists, newest first.
-        Index("ix_jobs_list", "tenant_id", "mode", text("id DESC")),
-        Index("ix_jobs_list_by_status", "tenant_id", "mode", "status", text("id DESC")),
+        # Lists, newest first: an index for each filter, so that a page costs the same whatever is stored.
+        _list("ix_jobs_list"),
+        _list("ix_jobs_list_by_status", "status"),
+        _list("ix_jobs_list_by_model", "model"),
+        _list("ix_jobs_list_by_external_id", "external_id", where="external_id IS NOT NULL"),
         {
             # Room on each page for the next version of a row, so that renewals touch no index.
             "postgresql_with": {
@@ -164,3 +185,38 @@ class JobEventRow(Base):
     data: Mapped[dict[str, Any]] = mapped_column(JSON)
 
     __table_args__ = (CheckConstraint("sequence >= 1", name="sequence"),)
+
+
+class JobLabelRow(Base):
+    """One pair of a job's metadata, to find the job by.
+
+    An index on the whole would not be used behind a row-level policy: `jsonb @>` is not leakproof.
+    """
+
+    __tablename__ = "job_labels"
+
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+    tenant_id: Mapped[UUID]
+    mode: Mapped[str]
+
+    __table_args__ = (Index("ix_job_labels_list", "tenant_id", "mode", "key", "value", text("job_id DESC")),)
+
+
+class IdempotencyKeyRow(Base):
+    """What a caller's key was used for, so that the same request again is answered with the same job."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    mode: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    # SHA-256 of the interface and the body, as they came.
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    # A job goes only after the key that made it: else the same request would be paid for again.
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    # Once it is old enough the key may be used for something else.
+    created_at: Mapped[CreatedAt]
+
+    __table_args__ = (CheckConstraint("octet_length(fingerprint) = 32", name="fingerprint"),)

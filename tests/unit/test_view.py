@@ -55,6 +55,7 @@ JOB = Job(
     started_at=AT + timedelta(seconds=1),
     finished_at=AT + timedelta(seconds=2),
     expires_at=AT + timedelta(hours=1),
+    deleted_at=None,
 )
 
 

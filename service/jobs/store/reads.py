@@ -10,7 +10,7 @@ from sqlalchemy import Select
 from service.database import Connection
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
-from service.jobs.store.table import ENTRIES, JOBS
+from service.jobs.store.table import ENTRIES, JOBS, KEYS
 from service.tenants.tenant import Tenant
 
 
@@ -29,6 +29,16 @@ async def find(connection: Connection, tenant: Tenant, job_id: UUID, *, lock: bo
     query = tenant.rows(JOBS).where(JOBS.c.id == job_id)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     return None if row is None else Job.of(row)
+
+
+async def used_key(connection: Connection, tenant: Tenant, key: str) -> tuple[bytes, UUID]:
+    """What the tenant's idempotency key stands for: the fingerprint of a request and the job it made."""
+    row = (
+        await connection.execute(
+            tenant.rows(KEYS, KEYS.c.fingerprint, KEYS.c.job_id).where(KEYS.c.key == key)
+        )
+    ).one()
+    return row.fingerprint, row.job_id
 
 
 async def page(

@@ -7,10 +7,12 @@ from sqlalchemy import Table, TextClause, text
 from sqlalchemy.sql.selectable import TextualSelect
 
 from service.jobs.lifecycle import ENDS, UNDER_WAY, Status
-from service.jobs.models import JobEventRow, JobRow
+from service.jobs.models import IdempotencyKeyRow, JobEventRow, JobLabelRow, JobRow
 
 JOBS = cast("Table", JobRow.__table__)
 ENTRIES = cast("Table", JobEventRow.__table__)
+LABELS = cast("Table", JobLabelRow.__table__)
+KEYS = cast("Table", IdempotencyKeyRow.__table__)
 
 COLUMNS = ", ".join(f"jobs.{column.name}" for column in JOBS.c)
 """Every column, in the order of the model, which is the order of `Job`'s fields."""
