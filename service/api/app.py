@@ -2,15 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, Request, Response
 
-from service.api import description, health, jobs
+from service.api import description, health, jobs, problems, runcomfy, runcomfy_errors
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
 from service.api.parts import Parts, keep
-from service.api.problems import answer
 from service.api.request_id import RequestId
 from service.clock import Clock, postgres_time
 from service.database import Database, head
@@ -45,8 +45,8 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
             await parts.close()
 
     app = Litestar(
-        route_handlers=[*jobs.HANDLERS, *health.HANDLERS, description.show_description],
-        exception_handlers={Exception: answer},
+        route_handlers=[*jobs.HANDLERS, *runcomfy.HANDLERS, *health.HANDLERS, description.show_description],
+        exception_handlers={Exception: _answer},
         request_max_body_size=LARGEST_BODY,
         lifespan=[open_while_serving],
         # Its logging would write bodies, and its pages of documentation fetch from strangers.
@@ -56,3 +56,10 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     keep(app, parts)
     app.asgi_handler = RequestId(app.asgi_handler)
     return app
+
+
+def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Each interface has its own form of errors, also for what no handler was found for."""
+    if runcomfy_errors.is_runcomfys(request.scope["path"]):
+        return runcomfy_errors.answer(request, error)
+    return problems.answer(request, error)

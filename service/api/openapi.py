@@ -4,6 +4,7 @@ from typing import Any
 
 import service
 from service import catalogue
+from service.api import runcomfy_description
 from service.api.problems import MEDIA_TYPE
 from service.api.query import LARGEST_PAGE, USUAL_PAGE
 from service.jobs.lifecycle import Status
@@ -52,6 +53,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
                 ),
                 "parameters": [_JOB_ID],
             },
+            **runcomfy_description.paths(request.document["properties"]["callback_url"]),
             "/health/live": {"get": _health("Whether the process lives")},
             "/health/ready": {"get": _health("Whether it can do its work", refused=(503,))},
         },
@@ -65,6 +67,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
                 "Health": _OBJECT
                 | {"required": ["status"], "properties": {"status": {"enum": ["ok", "degraded"]}}},
                 "Problem": _PROBLEM,
+                **runcomfy_description.schemas(),
             },
         },
     }

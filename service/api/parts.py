@@ -17,7 +17,8 @@ from service.tenants.keyring import Keyring
 class Parts:
     """`schema_version` is the oldest version of the database's schema that this code runs on.
 
-    `description` is the OpenAPI document, `cancel_hold` for how many seconds a cancel is held.
+    `description` is the OpenAPI document; the holds are for how many seconds a cancel may wait, ours and
+    that of RunComfy's interface.
     """
 
     database: Database
@@ -29,6 +30,7 @@ class Parts:
     schema_version: str
     description: bytes
     cancel_hold: float = HOLD_SECONDS
+    runcomfy_cancel_hold: float = 2 * HOLD_SECONDS
 
     @classmethod
     def of(cls, request: Request[Any, Any, Any]) -> "Parts":

@@ -44,7 +44,17 @@ def problem(error: ServiceError) -> dict[str, Any]:
 
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """What is answered when anything was raised while answering."""
-    told = _as_told(request, error)
+    told = as_told(request, error)
+    return Response(
+        msgspec.json.encode(problem(told)),
+        status_code=told.status,
+        media_type=MEDIA_TYPE,
+        headers=headers(told, error),
+    )
+
+
+def headers(told: ServiceError, error: Exception) -> dict[str, str]:
+    """What is told beside the document."""
     headers: dict[str, str] = {}
     if isinstance(told, UnauthorizedError):
         headers["WWW-Authenticate"] = "Bearer"
@@ -54,12 +64,11 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]
         headers["Allow"] = _allowed(error)
     if told.retry_after is not None:
         headers["Retry-After"] = str(told.retry_after)
-    return Response(
-        msgspec.json.encode(problem(told)), status_code=told.status, media_type=MEDIA_TYPE, headers=headers
-    )
+    return headers
 
 
-def _as_told(request: Request[Any, Any, Any], error: Exception) -> ServiceError:
+def as_told(request: Request[Any, Any, Any], error: Exception) -> ServiceError:
+    """The error that answers for what was raised, which is logged where a caller cannot be at fault."""
     if isinstance(error, ServiceError):
         if isinstance(error, UnavailableError):
             log.warning(

@@ -28,6 +28,23 @@ def nothing(query: bytes) -> None:
     _parsed(query, known=())
 
 
+def single(query: bytes, name: str) -> str | None:
+    """For calls that take just this parameter; None without it."""
+    wrong: list[str] = []
+    value = _single(_parsed(query, known=(name,)), name, wrong)
+    if wrong:
+        raise BadRequestError(" ".join(wrong))
+    return value
+
+
+def flag(query: bytes, name: str) -> bool:
+    """For calls that take just this parameter, which is `true` or `false`, in whatever case."""
+    text = single(query, name)
+    if text is None or text.lower() in ("true", "false"):
+        return text is not None and text.lower() == "true"
+    raise BadRequestError(f"{name} must be true or false, not {_shown(text)}.")
+
+
 def listing(query: bytes) -> Listing:
     """`status` (several by commas or by repeating it), `limit` and `cursor`."""
     given = _parsed(query, known=("status", "limit", "cursor"))
