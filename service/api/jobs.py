@@ -20,6 +20,7 @@ from service.jobs.accept import Acceptance
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
+from service.jobs.retry import retry
 from service.webhooks.store import Progress
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -31,7 +32,7 @@ async def accept_job(request: Asked) -> ASGIResponse:
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
     acceptance = await accepted(request, await json_body(request), interface="jobs")
-    return _acceptance(parts, acceptance, headers=replayed(acceptance))
+    return _acceptance(parts, acceptance, replayed(acceptance))
 
 
 @get("/v1/jobs", before_request=needs("jobs:read"))
@@ -79,6 +80,17 @@ async def cancel_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     return _answer(parts, job, status=200 if job.status is Status.CANCELLED else 202)
 
 
+@post("/v1/jobs/{job_id:str}/retry", before_request=needs("jobs:write"))
+async def retry_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
+    """Ask for a job once more."""
+    query.nothing(request.scope["query_string"])
+    parts = Parts.of(request)
+    acceptance = await retry(
+        parts.database, request.auth.tenant, _id(job_id), bell=parts.bell, clock=parts.clock
+    )
+    return _acceptance(parts, acceptance)
+
+
 @get("/v1/jobs/{job_id:str}/events", before_request=needs("jobs:read"))
 async def show_timeline(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     """Show what happened to a job."""
@@ -89,7 +101,7 @@ async def show_timeline(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     return _json({"data": [view.entry(happened) for happened in entries]})
 
 
-HANDLERS = [accept_job, list_jobs, show_job, cancel_job, show_timeline]
+HANDLERS = [accept_job, list_jobs, show_job, cancel_job, retry_job, show_timeline]
 
 
 def _id(text: str) -> UUID:
@@ -98,12 +110,14 @@ def _id(text: str) -> UUID:
     return UUID(text)
 
 
-def _acceptance(parts: Parts, acceptance: Acceptance, *, headers: dict[str, str]) -> ASGIResponse:
+def _acceptance(parts: Parts, acceptance: Acceptance, headers: dict[str, str] | None = None) -> ASGIResponse:
     """202 when the job was accepted just now, 200 when it was there already."""
     job = acceptance.job
     location = {"Location": f"{parts.public_url}/v1/jobs/{job.id}"}
     status = 202 if acceptance.is_new else 200
-    return _answer(parts, job, status=status, delivery=acceptance.delivery, headers=location | headers)
+    return _answer(
+        parts, job, status=status, delivery=acceptance.delivery, headers=location | (headers or {})
+    )
 
 
 def _answer(

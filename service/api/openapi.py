@@ -7,6 +7,7 @@ from service import catalogue
 from service.api import runcomfy_description
 from service.api.problems import MEDIA_TYPE
 from service.api.query import LARGEST_PAGE, USUAL_PAGE
+from service.jobs.idempotency import HEADER, LONGEST_KEY, REPLAYED_HEADER
 from service.jobs.lifecycle import Status
 from service.jobs.models import CANCEL_OUTCOMES, PRIORITIES, WAITS
 from service.schema import Schema
@@ -33,7 +34,16 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": {
             "/v1/jobs": {
-                "post": _call("Accept a job", {"202": job}, refused=(400, 413, 415, 422), body="Request"),
+                "post": _call(
+                    "Accept a job",
+                    {
+                        "202": _at_location(job),
+                        "200": _replayed("The job that this Idempotency-Key made before.", job),
+                    },
+                    refused=(400, 404, 413, 415, 422),
+                    body="Request",
+                )
+                | {"parameters": [_IDEMPOTENCY_KEY]},
                 "get": _call("List jobs", {"200": _answer("A page, newest first.", "Page")}, refused=(400,))
                 | {"parameters": _LISTING},
             },
@@ -43,6 +53,17 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
             },
             "/v1/jobs/{job_id}/cancel": {
                 "post": _call("Cancel a job", {"200": job, "202": job}, refused=(400, 404, 409)),
+                "parameters": [_JOB_ID],
+            },
+            "/v1/jobs/{job_id}/retry": {
+                "post": _call(
+                    "Ask for a job once more",
+                    {
+                        "202": _at_location(_answer("A new job with the same request.", "Job")),
+                        "200": _at_location(_answer("The retry that was made before.", "Job")),
+                    },
+                    refused=(400, 404, 409),
+                ),
                 "parameters": [_JOB_ID],
             },
             "/v1/jobs/{job_id}/events": {
@@ -141,6 +162,15 @@ def _answer(description: str, schema: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": _ref(schema)}}}
 
 
+def _at_location(answer: dict[str, Any]) -> dict[str, Any]:
+    return answer | {"headers": {"Location": {"description": "The job's URL.", "schema": _TEXT}}}
+
+
+def _replayed(description: str, job: dict[str, Any]) -> dict[str, Any]:
+    answer = _at_location(job | {"description": description})
+    return answer | {"headers": answer["headers"] | {REPLAYED_HEADER: {"schema": {"const": "true"}}}}
+
+
 def _record(**fields: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(fields), "properties": fields}
 
@@ -167,6 +197,12 @@ _PROBLEM["properties"]["errors"] = {"type": "array", "items": _FAULT}
 _PROBLEM_ANSWER = {"description": "What was wrong.", "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
 
 _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": _ID}
+_IDEMPOTENCY_KEY = {
+    "name": HEADER,
+    "in": "header",
+    "description": "The same request again with the same key, for a day, makes no second job.",
+    "schema": {"type": "string", "pattern": f"^[\\x21-\\x7e]{{1,{LONGEST_KEY}}}$"},
+}
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE}
 _LISTING = [
     {

@@ -54,6 +54,8 @@ async def found(connection: Connection, tenant: Tenant, job_id: UUID, *, lock: b
     job = await reads.find(connection, tenant, job_id, lock=lock)
     if job is None:
         raise NotFoundError(f"There is no job {job_id}.")
+    if job.deleted_at is not None:
+        raise NotFoundError(f"The job {job_id} was deleted.")
     return job
 
 

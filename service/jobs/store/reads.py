@@ -41,6 +41,13 @@ async def used_key(connection: Connection, tenant: Tenant, key: str) -> tuple[by
     return row.fingerprint, row.job_id
 
 
+async def retry_of(connection: Connection, tenant: Tenant, job_id: UUID) -> UUID:
+    """The id of the job's retry, which there is."""
+    query = tenant.rows(JOBS, JOBS.c.id).where(JOBS.c.retry_of == job_id)
+    retry_id: UUID = (await connection.execute(query)).scalar_one()
+    return retry_id
+
+
 async def page(
     connection: Connection, tenant: Tenant, *, statuses: frozenset[Status], before: UUID | None, limit: int
 ) -> list[Job]:

@@ -53,3 +53,15 @@ async def test_answers_are_as_described(api: httpx.AsyncClient) -> None:
     schema(document, "Health").validate((await api.get("/health/ready")).json())
     schema(document, "Problem").validate(problem)
     assert list(job) == list(document["components"]["schemas"]["Job"]["properties"])
+
+
+async def test_a_key_is_described_as_it_is_checked(api: httpx.AsyncClient) -> None:
+    document = (await api.get("/schema/openapi.json")).json()
+    [parameter] = document["paths"]["/v1/jobs"]["post"]["parameters"]
+    described = jsonschema_rs.Draft202012Validator(parameter["schema"])
+
+    assert parameter["name"] == "Idempotency-Key"
+    assert [described.is_valid(key) for key in ("!", "~" * 255, "", "a b", "a" * 256, "ü")] == [
+        True,
+        True,
+    ] + [False] * 4

@@ -26,6 +26,7 @@ CALLS = [
     ("GET", "/v1/jobs", "jobs:read"),
     ("GET", JOB, "jobs:read"),
     ("POST", f"{JOB}/cancel", "jobs:write"),
+    ("POST", f"{JOB}/retry", "jobs:write"),
     ("GET", f"{JOB}/events", "jobs:read"),
 ]
 MISTYPED = keys.new("live")[:-1]

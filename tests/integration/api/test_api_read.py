@@ -106,7 +106,7 @@ async def test_a_timeline_is_json(api: httpx.AsyncClient, accepted: Accepting) -
         assert response.status_code == status, accept
 
 
-CALLS = [("GET", ""), ("GET", "/events"), ("POST", "/cancel")]
+CALLS = [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry")]
 STRANGE_IDS = ["1", "0190-", "g" * 36, "%00", "urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057", "a" * 5000]
 
 
