@@ -19,6 +19,8 @@ QUEUE = "edit-jobs"
 RING = "ring"
 QUIET_SECONDS = 0.02
 """Rings that come within this time of one another become one."""
+MOST_BELLS = 100
+"""With so many unheard ones nobody is listening, and one more would only fill the memory."""
 AWAY_SECONDS = 1.0
 """Between two tries to reach a Redis that is away. Until then the workers' ticks find everything."""
 _CONNECT_SECONDS = 1
@@ -87,7 +89,8 @@ class Bell:
             self._wanted = False
             try:
                 redis = await self._connected()
-                await redis.enqueue_job(RING, _job_id=secrets.token_hex(8))
+                if await redis.zcard(QUEUE) < MOST_BELLS:
+                    await redis.enqueue_job(RING, _job_id=secrets.token_hex(8))
             except (RedisError, OSError) as error:
                 self._complain(error)
                 await asyncio.sleep(AWAY_SECONDS)

@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 from redis.asyncio import Redis as Client
 
+from service import telemetry
 from service.database import migrate
 from service.dev.embedded import Postgres, Redis
 
@@ -23,6 +24,9 @@ TEMPLATE = "template_migrated"
 # No clock and no luck: what was green once stays green until the code changes.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("tests")
+
+# As in production: what structlog does by itself takes seconds for a traceback, and stops the event loop.
+telemetry.configure(level="info", form="json")
 
 _numbers = itertools.count(1)
 

@@ -12,11 +12,20 @@ Connection = AsyncConnection
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
+LOCK_SECONDS = 3
+IDLE_SECONDS = 5
+"""A process that freezes in a transaction would keep its locks, and everybody behind them, for as long as it
+is frozen. Postgres ends such a transaction; when the process wakes, it finds its connection gone."""
 _ARGUMENTS: dict[str, Any] = {
     "timeout": CONNECT_SECONDS,
     # Postgres may hang without closing: nobody waits for it longer than this.
     "command_timeout": STATEMENT_SECONDS,
-    "server_settings": {"application_name": "edit-jobs", "timezone": "UTC"},
+    "server_settings": {
+        "application_name": "edit-jobs",
+        "timezone": "UTC",
+        "lock_timeout": f"{LOCK_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+    },
 }
 
 
@@ -33,6 +42,7 @@ class Database:
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
             connect_args=_ARGUMENTS,
+            hide_parameters=True,  # errors are logged, and what callers sent is not
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._drivers: asyncpg.Pool | None = None

@@ -6,9 +6,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 # Connection lost, out of resources (53100 is a full disk), operator intervention, system error,
-# and the two that ask for the same transaction again: serialization failure and deadlock.
+# and what asks for the same again: serialization failure, deadlock, a lock that was not to be had, a
+# transaction that was ended for its idleness, a server that is not the primary any more.
 _CLASSES = ("08", "53", "57", "58")
-_STATES = ("40001", "40P01", "25006")
+_STATES = ("40001", "40P01", "55P03", "25P03", "25006")
 
 
 def is_outage(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ is told through the readiness of the API, so what is found here is written down 
 """
 
 import asyncio
+from typing import assert_never
 from uuid import UUID
 
 from service.database import Database, is_outage
@@ -18,7 +19,9 @@ from service.upstream.outcomes import (
     Denied,
     Failed,
     Finished,
+    Garbled,
     InQueue,
+    Missing,
     NotCancellable,
     Refused,
     ResultOutcome,
@@ -27,6 +30,8 @@ from service.upstream.outcomes import (
     SubmitOutcome,
     Succeeded,
     Throttled,
+    Uncertain,
+    Unreachable,
 )
 
 RETRY_SECONDS = 5.0
@@ -42,6 +47,8 @@ class Account:
         self._database = database
         # What another process or an earlier one has written is not known: the first answer settles it.
         self._trouble: str | None = "unknown"
+        # The trouble is the balance: only a submit can tell that it is over.
+        self._is_balance = False
         self._changed = asyncio.Event()
 
     def submitted(self, outcome: SubmitOutcome) -> None:
@@ -49,14 +56,20 @@ class Account:
         match outcome:
             case Accepted() | Refused():
                 self.pressure.submit_answered()
+                self._is_balance = False
                 self._found(None)
             case Throttled(retry_after):
                 self.pressure.submit_throttled(retry_after)
             case Denied(message):
                 self.pressure.account_denied()
+                self._is_balance = outcome.is_of_balance
                 self._found(message)
-            case _:
+            case Uncertain():
+                self.pressure.submit_unanswered()
+            case Unreachable():
                 pass  # No answer says nothing of the account.
+            case _:
+                assert_never(outcome)
 
     def asked(self, outcome: StatusOutcome | ResultOutcome | CancelOutcome) -> None:
         """Learn from the answer to a status, a result or a cancel."""
@@ -67,9 +80,12 @@ class Account:
                 self._found(message)
             case InQueue() | Running() | Finished() | Succeeded() | Failed() | Cancelled() | NotCancellable():
                 self.pressure.read_answered()
-                self._found(None)
-            case _:
+                if not self._is_balance:  # reads cost nothing, so they go on without a balance
+                    self._found(None)
+            case Missing() | Unreachable() | Garbled():
                 pass
+            case _:
+                assert_never(outcome)
 
     async def run(self) -> None:
         """Write down trouble when it comes and when it is over, for ever."""

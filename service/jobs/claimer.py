@@ -5,6 +5,7 @@ any more, waiting jobs whose deadline is over, and wishes to cancel that nobody 
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from service.database import is_outage
@@ -24,7 +25,7 @@ GRACE_SECONDS = 5.0
 """How long after a submit's own deadline its owner still has to write down what came of it."""
 PLACES_FREED_SECONDS = 0.1
 """Ends come singly and each frees a place: so long they are gathered before the next claim."""
-OVERDUE_AT_ONCE = 100
+OVERDUE_AT_ONCE = 20
 
 
 class Claimer:
@@ -58,6 +59,7 @@ class Claimer:
         self._woken = asyncio.Event()
         self._gathering: asyncio.TimerHandle | None = None
         self._settling: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -70,26 +72,29 @@ class Claimer:
             self._gathering = loop.call_later(PLACES_FREED_SECONDS, self._gathered)
 
     async def run(self) -> None:
-        """Look for work, for ever."""
+        """Look for work until `stop`."""
         loop = asyncio.get_running_loop()
         next_sweep = loop.time()
-        while True:
+        while not self._stopping:
             self._woken.clear()
-            try:
-                if loop.time() >= next_sweep:
-                    next_sweep = loop.time() + self._tick
-                    await self._sweep()
-                await self._take_waiting()
-                await self._canceller.begin()
-            except Exception as error:
-                if not is_outage(error):
-                    log.exception("claimer.fault")
-                await asyncio.sleep(self._tick)
+            sweeping = loop.time() >= next_sweep
+            if sweeping:
+                next_sweep = loop.time() + self._tick
+            await self._attempt(self._take_waiting)
+            await self._attempt(self._canceller.begin)
+            if sweeping:
+                await self._attempt(self._take_over)
+                await self._attempt(self._expire_waiting)
             try:
                 async with asyncio.timeout_at(next_sweep):
                     await self._woken.wait()
             except TimeoutError:
                 pass
+
+    def stop(self) -> None:
+        """Claim nothing more: `run` returns after the statement it is at, so that no claim is forgotten."""
+        self._stopping = True
+        self._woken.set()
 
     async def finish(self) -> None:
         """Wait until what was begun here is written down."""
@@ -120,9 +125,17 @@ class Claimer:
         for job in claim.jobs:
             self._submitter.begin(job)
 
-    async def _sweep(self) -> None:
-        await self._take_over()
-        await self._expire_waiting()
+    async def _attempt(self, step: Callable[[], Awaitable[None]]) -> None:
+        """One step on its own: a fault in it keeps no other from being made."""
+        if self._stopping:
+            return
+        try:
+            await step()
+        except Exception as error:
+            if is_outage(error):
+                log.warning("database.away", doing=step.__name__, error=str(error)[:200])
+            else:
+                log.exception("claimer.fault", step=step.__name__)
 
     async def _take_over(self) -> None:
         async with self._ledger.database.statement() as connection:

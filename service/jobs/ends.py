@@ -10,13 +10,13 @@ from service.upstream.outcomes import Failed, Refused
 LONGEST_MESSAGE = 2_000
 
 
-def refused(outcome: Refused) -> JobError:
-    """The upstream would not take it."""
+def refused(job: Job, outcome: Refused) -> JobError:
+    """The upstream would not take it; an earlier submit of it may have been taken all the same."""
     return JobError(
         code="upstream_rejected",
         message=outcome.message[:LONGEST_MESSAGE],
         retryable=False,
-        may_be_charged=False,
+        may_be_charged=job.unconfirmed > 0,
         http_status=outcome.http_status,
         error_code=outcome.error_code,
     )

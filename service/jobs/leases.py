@@ -23,12 +23,13 @@ class Leases:
     """What one owner holds."""
 
     def __init__(self, database: Database, owner: Owner) -> None:
+        """The database is best a pool of its own: a beat that waits behind other work is lost."""
         self.owner = owner
         self._database = database
         self._held: dict[UUID, Holding] = {}
         self._on_lost: list[Callable[[UUID], None]] = []
         self._beat = owner.lease / BEATS_PER_LEASE
-        self._steady_since = time.monotonic()
+        self._steady_since = self._last_beat = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -38,8 +39,10 @@ class Leases:
         self._held[job.id] = Holding(job_id=job.id, epoch=job.epoch, position=position)
 
     def drop(self, job: Job) -> None:
-        """Stop renewing it: it ended, went back, or is another's by now."""
-        self._held.pop(job.id, None)
+        """Stop renewing it: it ended, went back, or is another's by now. A later claim of ours stays."""
+        held = self._held.get(job.id)
+        if held is not None and held.epoch == job.epoch:
+            del self._held[job.id]
 
     def on_lost(self, listener: Callable[[UUID], None]) -> None:
         """Call this with the id of a job that turns out not to be ours any more."""
@@ -48,22 +51,24 @@ class Leases:
     @property
     def is_steady(self) -> bool:
         """Whether a whole lease has passed without a gap, neither of Postgres's nor of our own."""
-        return time.monotonic() - self._steady_since >= self.owner.lease
+        now = time.monotonic()
+        return now - self._steady_since >= self.owner.lease and now - self._last_beat <= 2 * self._beat
 
     async def run(self) -> None:
         """Renew for ever."""
         while True:
             began = time.monotonic()
+            if began - self._last_beat > 2 * self._beat:
+                log.warning("leases.gap", seconds=round(began - self._last_beat, 3))
+                self._steady_since = began
             try:
-                await self._renew()
+                async with asyncio.timeout(2 * self._beat):
+                    await self._renew()
+                self._last_beat = time.monotonic()
             except Exception as error:
                 if not is_outage(error):
                     log.exception("leases.fault")
-                self._steady_since = time.monotonic()
             await asyncio.sleep(max(0.0, self._beat - (time.monotonic() - began)))
-            if time.monotonic() - began > 2 * self._beat:
-                log.warning("leases.gap", seconds=round(time.monotonic() - began, 3))
-                self._steady_since = time.monotonic()
 
     async def give_back(self, jobs: list[Job]) -> None:
         """Let others have these at once."""

@@ -7,13 +7,14 @@ its answer lost: then the job is read again, and the same epoch in the wanted st
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from service.backoff import exponential
 from service.clock import Clock
 from service.database import Connection, Database, is_outage
 from service.jobs.job import Job
 from service.jobs.lifecycle import Move
-from service.jobs.store import reads
+from service.jobs.store import reads, wishes
 from service.jobs.telling import is_told, tell
 from service.telemetry import log
 from service.tenants.tenant import Tenant
@@ -34,7 +35,9 @@ class Ledger:
 
     async def move(self, job: Job, move: Move, write: Write) -> Job | None:
         """Make the move; the job after it, or None if it is not ours to move any more."""
-        moved = await self._until_answered(job, move, write)
+        moved = await self._until_answered(
+            move.event, job, lambda again: self._try(job, move, write, again=again)
+        )
         if moved is None:
             log.info("job.move_refused", job_id=str(job.id), move=move.event, epoch=job.epoch)
             return None
@@ -66,16 +69,31 @@ class Ledger:
         if moved.has_ended:
             self._on_end(moved)
 
-    async def _until_answered(self, job: Job, move: Move, write: Write) -> Job | None:
+    async def read(self, job: Job) -> Job | None:
+        """The job as it is now, as soon as Postgres answers."""
+        return await self._until_answered("read", job, lambda again: self._read(job))
+
+    async def note(self, job: Job, event: str, data: dict[str, Any]) -> None:
+        """Put something on the timeline that moves nothing, as soon as Postgres answers."""
+
+        async def write(again: bool) -> Job | None:
+            async with self.database.statement() as connection:
+                return await wishes.note(connection, job, event=event, data=data)
+
+        await self._until_answered(event, job, write)
+
+    async def _until_answered(
+        self, doing: str, job: Job, act: Callable[[bool], Awaitable[Job | None]]
+    ) -> Job | None:
         failures = 0
         while True:
             try:
-                return await self._try(job, move, write, again=failures > 0)
+                return await act(failures > 0)
             except Exception as error:
                 if not is_outage(error):
                     raise
                 failures += 1
-                log.warning("database.away", doing=move.event, job_id=str(job.id), error=str(error)[:200])
+                log.warning("database.away", doing=doing, job_id=str(job.id), error=str(error)[:200])
                 await asyncio.sleep(exponential(failures, first=0.1, cap=2.0))
 
     async def _try(self, job: Job, move: Move, write: Write, *, again: bool) -> Job | None:
@@ -86,13 +104,12 @@ class Ledger:
             async with self.database.statement() as connection:
                 moved = await write(connection)
         if moved is None and again:
-            moved = await self._own_commit(job, move)
+            current = await self._read(job)
+            if current and current.epoch == job.epoch and current.status is move.reaches:
+                moved = current
         return moved
 
-    async def _own_commit(self, job: Job, move: Move) -> Job | None:
+    async def _read(self, job: Job) -> Job | None:
         tenant = Tenant(id=job.tenant_id, mode="live" if job.mode == "live" else "test")
         async with self.database.statement() as connection:
-            current = await reads.find(connection, tenant, job.id)
-        if current and current.epoch == job.epoch and current.status is move.reaches:
-            return current
-        return None
+            return await reads.find(connection, tenant, job.id)

@@ -42,6 +42,10 @@ class Pressure:
         self._window = max(1.0, self._window / 2)
         self._pause(max(SHORTEST_PAUSE, retry_after or 0.0))
 
+    def submit_unanswered(self) -> None:
+        """Nobody knows what became of it, and each of these may cost money: halve."""
+        self._window = max(1.0, self._window / 2)
+
     def account_denied(self) -> None:
         """The account is in trouble: one submit at a time, as a probe, and seldom."""
         self._window = 1.0

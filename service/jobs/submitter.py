@@ -7,9 +7,9 @@ not taken (the job waits for another submit), or unknown, which is never repeate
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 from service.backoff import Random, exponential
 from service.jobs import ends
@@ -18,7 +18,7 @@ from service.jobs.job import Job
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import FAIL, INTEND, PUT_BACK, TAKE
-from service.jobs.store import moves, wishes
+from service.jobs.store import moves
 from service.telemetry import log
 from service.upstream.client import Upstream
 from service.upstream.outcomes import (
@@ -34,6 +34,8 @@ from service.upstream.outcomes import (
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
 ACCOUNT_BACKOFF = 15.0
 """First wait when the account is at fault: nothing but an operator changes that."""
+MOST_UNCONFIRMED = 3
+"""Submits of one job of which nobody knows: each may have been charged, so `resubmit` ends here."""
 LATE_ANSWER = "job.late_answer"
 
 
@@ -71,7 +73,7 @@ class Submitter:
     def begin(self, job: Job) -> None:
         """Submit a job that was just claimed."""
         self._leases.hold(job)
-        task = asyncio.create_task(self._guarded(job))
+        task = asyncio.create_task(self._guarded(job, self._submit(job)))
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
@@ -82,16 +84,18 @@ class Submitter:
 
     async def give_up(self, job: Job) -> None:
         """Settle a submit whose owner died before it wrote down an answer: nobody knows."""
-        await self._settle_unknown(job, "the worker that sent it stopped before it had an answer")
+        await self._guarded(
+            job, self._settle_unknown(job, "the worker that sent it stopped before it had an answer")
+        )
         self._on_free()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._on_free()
 
-    async def _guarded(self, job: Job) -> None:
+    async def _guarded(self, job: Job, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._submit(job)
+            await work
         except Exception:
             # Left as it is; whoever takes over a job that stays `submitting` settles it as unknown.
             log.exception("submit.fault", job_id=str(job.id))
@@ -113,6 +117,7 @@ class Submitter:
             job_id=str(job.id),
             submit=intended.submits,
             outcome=type(outcome).__name__,
+            upstream_id=outcome.request_id if isinstance(outcome, Accepted) else None,
             seconds=round(time.monotonic() - began, 3),
         )
         self._account.submitted(outcome)
@@ -151,7 +156,7 @@ class Submitter:
             self._leases.drop(job)  # Another worker owns it by now, and finds it taken.
 
     async def _fail(self, job: Job, outcome: Refused) -> None:
-        error = ends.refused(outcome)
+        error = ends.refused(job, outcome)
         now = self._ledger.clock()
         write = partial(moves.fail_submit, job=job, error=error, unconfirmed=False, now=now)
         await self._ledger.move(job, FAIL, write)
@@ -172,7 +177,7 @@ class Submitter:
 
     async def _settle_unknown(self, job: Job, reason: str) -> None:
         now = self._ledger.clock()
-        if job.on_unconfirmed == "resubmit":
+        if job.on_unconfirmed == "resubmit" and job.unconfirmed + 1 < MOST_UNCONFIRMED:
             write = partial(
                 moves.put_back,
                 job=job,
@@ -192,9 +197,10 @@ class Submitter:
     async def _note_late(self, job: Job, request_id: str) -> None:
         """The job was settled without this answer: put down its id, so that the charge can be found."""
         data = {"submit": job.submits, "upstream_request_id": request_id}
-        async with self._ledger.database.statement() as connection:
-            await wishes.note(connection, job, event=LATE_ANSWER, data=data)
         log.warning("submit.late_answer", job_id=str(job.id), **data)
+        current = await self._ledger.read(job)
+        if current is None or current.upstream_id != request_id:  # else it is our own commit, and older
+            await self._ledger.note(job, LATE_ANSWER, data)
 
     def _backoff(self, job: Job, *, first: float = FIRST_BACKOFF) -> float:
         failures = job.refusals + job.unconfirmed + 1

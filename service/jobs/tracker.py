@@ -13,6 +13,7 @@ from typing import assert_never
 from uuid import UUID
 
 from service.jobs import ends
+from service.jobs.absence import Absence
 from service.jobs.account import Account
 from service.jobs.job import Job
 from service.jobs.leases import Leases
@@ -37,10 +38,6 @@ from service.upstream.outcomes import (
     Unreachable,
 )
 
-# A 404 soon after the submit may be a blip. It is believed this many times in a row, over so many seconds,
-# and so long after the submit.
-MISSING_TIMES, MISSING_SECONDS, MISSING_AFTER = 3, 30.0, 60.0
-
 
 @dataclass(slots=True)
 class _Followed:
@@ -48,10 +45,8 @@ class _Followed:
 
     job: Job
     expires: float
-    taken: float
+    absence: Absence
     wait: float = 0.0
-    missing: int = 0
-    missing_since: float = 0.0
 
 
 @dataclass(order=True, slots=True)
@@ -88,12 +83,12 @@ class Tracker:
     def follow(self, job: Job, *, at: datetime | None = None, soon: bool = False) -> None:
         """Begin to read a job that is ours. `at` is the time now, if it was not just submitted."""
         now = asyncio.get_running_loop().time()
-        clock = at or job.submitted_at or job.created_at
-        taken = job.submitted_at or clock
+        taken = job.submitted_at or job.created_at
+        clock = at or taken
         followed = _Followed(
             job=job,
             expires=now + (job.expires_at - clock).total_seconds(),
-            taken=now - (clock - taken).total_seconds(),
+            absence=Absence(taken=now - (clock - taken).total_seconds()),
         )
         self._leases.hold(job)
         self._followed[job.id] = followed
@@ -113,7 +108,7 @@ class Tracker:
                     pass
                 continue
             followed = heapq.heappop(self._heap).followed
-            if self._followed.get(followed.job.id) is not followed:
+            if not self._is_current(followed):
                 continue
             await self._slots.acquire()
             task = asyncio.create_task(self._visit(followed))
@@ -129,6 +124,10 @@ class Tracker:
         left = [followed.job for followed in self._followed.values()]
         self._followed.clear()
         return left
+
+    def _is_current(self, followed: _Followed) -> bool:
+        """Not dropped, nor replaced by a later claim of the same job."""
+        return self._followed.get(followed.job.id) is followed
 
     def _forget(self, job_id: UUID) -> None:
         self._followed.pop(job_id, None)
@@ -148,7 +147,7 @@ class Tracker:
             wait = self._pace.longest
         finally:
             self._slots.release()
-        if self._followed.get(followed.job.id) is followed:
+        if self._is_current(followed):
             self._schedule(followed, wait * self._account.pressure.stretch)
 
     async def _look(self, followed: _Followed) -> float:
@@ -162,19 +161,19 @@ class Tracker:
         self._account.asked(outcome)
         match outcome:
             case InQueue(position):
-                followed.missing = 0
-                self._leases.hold(followed.job, position=position)
+                followed.absence.seen()
+                if self._is_current(followed):
+                    self._leases.hold(followed.job, position=position)
                 wait = followed.wait
             case Running():
-                followed.missing = 0
+                followed.absence.seen()
                 await self._started(followed)
                 wait = followed.wait
             case Finished():
-                followed.missing = 0
                 wait = await self._settle(followed, upstream_id)
             case _:
                 wait = await self._unheard(followed, outcome)
-        if late and self._followed.get(followed.job.id) is followed:
+        if late and self._is_current(followed):
             await self._expire(followed, upstream_id, queued=isinstance(outcome, InQueue))
         return wait
 
@@ -193,6 +192,8 @@ class Tracker:
         job, now = followed.job, self._ledger.clock()
         outcome = await self._upstream.result(upstream_id, token=self._account.token)
         self._account.asked(outcome)
+        if not isinstance(outcome, Missing):
+            followed.absence.seen()
         match outcome:
             case Succeeded(output):
                 write = partial(moves.complete, job=job, output=output, now=now)
@@ -215,24 +216,18 @@ class Tracker:
         match outcome:
             case Missing():
                 await self._miss(followed)
-                return followed.wait
             case Throttled(retry_after):
                 return max(followed.wait, retry_after or 0.0)
             case Denied():
                 return self._pace.longest
             case Unreachable() | Garbled():
-                return followed.wait
+                pass
             case _:
                 assert_never(outcome)
+        return followed.wait
 
     async def _miss(self, followed: _Followed) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - followed.taken < MISSING_AFTER:
-            return
-        if followed.missing == 0:
-            followed.missing_since = now
-        followed.missing += 1
-        if followed.missing >= MISSING_TIMES and now - followed.missing_since >= MISSING_SECONDS:
+        if followed.absence.is_believed(asyncio.get_running_loop().time()):
             job = followed.job
             write = partial(moves.fail, job=job, error=ends.forgotten(), now=self._ledger.clock())
             await self._end(followed, FAIL, write)
@@ -252,5 +247,6 @@ class Tracker:
         self._drop(followed)
 
     def _drop(self, followed: _Followed) -> None:
-        self._forget(followed.job.id)
+        if self._is_current(followed):
+            self._forget(followed.job.id)
         self._leases.drop(followed.job)

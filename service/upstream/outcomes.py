@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from service.upstream.answers import NO_BALANCE
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -68,6 +70,11 @@ class Denied:
     message: str
     http_status: int
     error_code: int | None
+
+    @property
+    def is_of_balance(self) -> bool:
+        """Whether it has no money, and not no right."""
+        return self.error_code == NO_BALANCE or (self.error_code is None and self.http_status == 402)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 arq carries nothing but bells, because a task that lives as long as its job makes arq read all running tasks
 again at every poll, and a killed worker's tasks wait for the longest time-out of all.
-`arq service.worker.WorkerSettings` starts the same as `edit-jobs worker`.
+`arq service.worker.WorkerSettings` starts the same engine with arq as the outer process, which ends when
+Redis does; `edit-jobs worker` goes on without.
 """
 
 from typing import Any

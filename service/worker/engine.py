@@ -5,7 +5,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from service.clock import Clock, postgres_time
@@ -33,6 +33,9 @@ SUBMIT_SLOTS = 100
 READ_SLOTS = 200
 """Status reads at once; each takes up to a second. More due than that, and all wait evenly longer."""
 CONNECTIONS = 20
+CLAIM_SECONDS = 5.0
+"""What a claim that is under way gets to come back at the end."""
+FAULT_SECONDS = 1.0
 HAND_OVER_SECONDS = 0.5
 """What reads on the wire get to finish at the end; then their jobs go to another worker."""
 
@@ -69,7 +72,8 @@ class Engine:
             token=settings.upstream_token,
             slots=SUBMIT_SLOTS,
         )
-        self._leases = Leases(self._database, owner)
+        self._beats = Database(settings.database_url, connections=1)
+        self._leases = Leases(self._beats, owner)
         self._tracker = Tracker(
             self._ledger,
             self._leases,
@@ -105,11 +109,11 @@ class Engine:
 
     def start(self) -> None:
         """Begin, on the running event loop."""
-        self._loop("leases", self._leases.run())
-        self._loop("tracker", self._tracker.run())
-        self._loop("claimer", self._claimer.run())
-        self._loop("account", self._account.run())
-        self._loop("sender", self._sender.run())
+        self._loop("leases", self._leases.run)
+        self._loop("tracker", self._tracker.run)
+        self._loop("claimer", self._claimer.run)
+        self._loop("account", self._account.run)
+        self._loop("sender", self._sender.run)
         log.info("worker.started", owner=self._leases.owner.name)
 
     def wake(self) -> None:
@@ -119,22 +123,29 @@ class Engine:
     async def stop(self) -> None:
         """Hand over at once what others can go on with; finish what is on the wire; then let go of all."""
         log.info("worker.stopping", jobs=len(self._leases))
+        self._claimer.stop()
+        await asyncio.wait([self._loops["claimer"]], timeout=CLAIM_SECONDS)
         await self._end("claimer")
         await self._end("tracker")
         await self._hand_over(await self._tracker.stop(patience=HAND_OVER_SECONDS))
-        await asyncio.gather(
+        finishing = asyncio.gather(
             self._submitter.finish(), self._canceller.finish(), self._claimer.finish(), self._sender.stop()
         )
+        while not finishing.done():
+            # A submit that is answered now brings a job that nobody here will follow.
+            await asyncio.wait([finishing], timeout=HAND_OVER_SECONDS)
+            await self._hand_over(await self._tracker.stop(patience=0))
         for name in list(self._loops):
             await self._end(name)
         await self._bell.close()
         await self._upstream.close()
         await self._receivers.aclose()
+        await self._beats.close()
         await self._database.close()
         log.info("worker.stopped")
 
-    def _loop(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self._loops[name] = asyncio.create_task(work, name=name)
+    def _loop(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._loops[name] = asyncio.create_task(_again_and_again(name, run), name=name)
 
     async def _end(self, name: str) -> None:
         task = self._loops.pop(name)
@@ -151,5 +162,21 @@ class Engine:
             self.wake()  # The wish came while the submit was on the wire.
 
     async def _hand_over(self, jobs: list[Job]) -> None:
-        await self._leases.give_back(jobs)
+        if not jobs:
+            return
+        try:
+            await self._leases.give_back(jobs)
+        except Exception:
+            # Their leases run out by themselves; what is on the wire must be waited for all the same.
+            log.exception("worker.hand_over_failed", jobs=len(jobs))
         self._bell.ring()
+
+
+async def _again_and_again(name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a loop until it returns; a fault that it did not expect begins it anew."""
+    while True:
+        try:
+            return await run()
+        except Exception:
+            log.exception("worker.fault", loop=name)
+            await asyncio.sleep(FAULT_SECONDS)

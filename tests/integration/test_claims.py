@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+from sqlalchemy import text
+
 from service.database import Database
 from service.jobs.job import Job
 from service.jobs.store import claims, moves
@@ -244,3 +246,37 @@ async def test_a_job_with_a_wish_to_cancel_is_not_claimed(database: Database, ac
 async def count(database: Database, condition: str) -> int:
     async with database.driver() as driver:
         return int(await driver.fetchval(f"SELECT count(*) FROM jobs WHERE {condition}"))
+
+
+async def test_a_renewal_does_not_revive_a_claim_that_holds_no_place_any_more(
+    database: Database, accepted: Accepting
+) -> None:
+    """Its place may be another job's by now; sending it all the same would exceed the limit."""
+    await accepted()
+    (job,) = await take(database)
+    await let_leases_run_out(database)
+    async with database.statement() as connection:
+        assert await claims.renew(connection, FIRST, [Holding(job.id, job.epoch)]) == set()
+        assert await moves.intend(connection, job, FIRST) is None
+
+
+async def test_a_row_that_is_locked_costs_no_other_job_its_lease(
+    database: Database, accepted: Accepting
+) -> None:
+    for _ in range(2):
+        await accepted()
+    locked, free = [await send(database, job) for job in await take(database)]
+    await let_leases_run_out(database)
+    async with database.transaction() as other:
+        await other.execute(text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": locked.id})
+        async with database.statement() as connection:
+            holdings = [Holding(job.id, job.epoch) for job in (locked, free)]
+            assert await claims.renew(connection, FIRST, holdings) == {locked.id, free.id}
+    assert await count(database, "lease_until > clock_timestamp()") == 1
+
+
+async def test_what_a_frozen_process_has_locked_is_freed_by_postgres(database: Database) -> None:
+    async with database.statement() as connection:
+        idle = await connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
+        wait = await connection.scalar(text("SHOW lock_timeout"))
+    assert (idle, wait) == ("5s", "3s")

@@ -13,6 +13,7 @@ import pytest
 
 from service.clock import postgres_time
 from service.database import Database
+from service.dev.embedded import Postgres
 from service.dev.receiver import Receiver
 from service.dev.receiver import running as running_receiver
 from service.dev.simulator import Options
@@ -26,6 +27,7 @@ from service.jobs.pace import Pace
 from service.jobs.store import reads
 from service.queue import Bell
 from service.settings import Settings
+from service.tenants.models import PLATFORM_TOKEN_ID
 from service.tenants.tenant import Tenant
 from service.tenants.tokens import Trouble, troubles
 from service.webhooks.secrets import issue
@@ -291,6 +293,72 @@ async def test_a_worker_that_stops_hands_over_and_nothing_is_sent_twice(world: W
         assert (await world.ended(job)).status is Status.COMPLETED
     await world.told(10)
     assert (await world.stats())["calls"]["submit"] == 10
+
+
+async def test_a_job_that_is_taken_while_its_worker_stops_is_handed_over(world: World) -> None:
+    engine = world.start(lease_seconds=60)
+    await world.fault(latency=1)
+    job = await world.until(await world.accept("slow to be taken"), Status.SUBMITTING)
+    await world.stop(engine)
+    left = await world.read(job)
+    assert (left.status, left.owner) == (Status.IN_QUEUE, None)
+
+
+async def test_an_answer_that_was_paid_for_outlives_a_stop_while_postgres_is_away(
+    world: World, postgres: Postgres
+) -> None:
+    engine = world.start()
+    followed = await world.until(await world.accept("sim:queue=0 sim:run=60"), Status.IN_PROGRESS)
+    await world.fault(latency=1)
+    job = await world.until(await world.accept("paid for"), Status.SUBMITTING)
+    await asyncio.to_thread(postgres.stop)
+    stopping = asyncio.create_task(world.stop(engine))
+    async with asyncio.timeout(10):
+        while (await world.stats())["in_flight"] < 2:
+            await asyncio.sleep(0.05)
+    await asyncio.to_thread(postgres.start)
+    await stopping
+    await world.database.close()  # its connections ended with Postgres
+    left = await world.read(job)
+    assert (left.status, left.unconfirmed) == (Status.IN_QUEUE, 0)
+    assert (await world.read(followed)).status is Status.IN_PROGRESS
+
+
+async def test_a_job_is_not_submitted_again_and_again_when_nobody_knows(world: World) -> None:
+    world.start()
+    job = await world.ended(await world.accept("sim:lost", on_unconfirmed="resubmit"))
+    assert (job.status, job.submits, job.unconfirmed) == (Status.FAILED, 3, 3)
+    assert job.error is not None
+    assert job.error["code"] == "submission_unconfirmed"
+
+
+async def test_a_refusal_after_an_unknown_submit_may_still_cost_money(world: World) -> None:
+    world.start()
+    job = await world.ended(await world.accept("sim:500 sim:reject", on_unconfirmed="resubmit"))
+    assert job.error is not None
+    assert (job.error["code"], job.error["may_be_charged"]) == ("upstream_rejected", True)
+
+
+async def test_a_take_over_that_fails_is_made_again(world: World) -> None:
+    """A lease that is renewed though nobody works on the job would keep it from its end for ever."""
+    job = await world.accept("its worker died")
+    async with world.database.driver() as driver:
+        await driver.execute(
+            """
+            UPDATE jobs SET status = 'submitting', submits = 1, token_id = $1, owner = 'dead',
+                intent_at = now() - interval '1 h', lease_until = now() - interval '1 s'
+            """,
+            PLATFORM_TOKEN_ID,
+        )
+        await driver.execute("ALTER TABLE job_events ADD CONSTRAINT fault CHECK (type <> 'job.failed')")
+    world.start()
+    async with asyncio.timeout(10):
+        while (await world.read(job)).epoch < 2:
+            await asyncio.sleep(0.05)
+    async with world.database.driver() as driver:
+        await driver.execute("ALTER TABLE job_events DROP CONSTRAINT fault")
+    ended = await world.ended(job)
+    assert (ended.status, ended.unconfirmed) == (Status.FAILED, 1)
 
 
 async def test_jobs_go_on_without_any_bell(world: World) -> None:

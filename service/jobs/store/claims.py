@@ -28,6 +28,10 @@ _LOCK_SPACE = 7_346_012
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:space, hashtext(CAST(:token AS text)))")
 
+MOST_OF_ONE_TENANT = 100
+"""Jobs of one tenant in one claim. As a constant it tells the planner that few rows are wanted, so that it
+reads the beginning of the index and does not sort the whole backlog."""
+
 # A tenant's turn is its jobs in flight, were this one added, by its weight: the lowest turn goes first.
 # What holds a place: all that is under way, and what was claimed and not sent yet.
 _TAKE_WAITING = returning_jobs(
@@ -51,22 +55,21 @@ _TAKE_WAITING = returning_jobs(
                   AND due_at <= {NOW} AND expires_at > {NOW} AND {_LEASE_RAN_OUT}
                   AND cancel_requested_at IS NULL
                 ORDER BY priority DESC, id
-                LIMIT greatest(0, least(room.jobs, tenants.max_in_flight - coalesce(held.jobs, 0)))
+                LIMIT {MOST_OF_ONE_TENANT}
             ) AS first
+            LIMIT greatest(0, least(room.jobs, tenants.max_in_flight - coalesce(held.jobs, 0)))
         ) AS waiting
         ORDER BY turn, waiting.id
         LIMIT (SELECT greatest(0, jobs) FROM room)
     )
     UPDATE jobs SET {_CLAIM}, token_id = :token, waiting_for = NULL
-    FROM turns
-    WHERE jobs.id = turns.id AND status = '{Status.ACCEPTED}' AND {_LEASE_RAN_OUT}
+    WHERE jobs.id = ANY (ARRAY(SELECT id FROM turns)) AND status = '{Status.ACCEPTED}' AND {_LEASE_RAN_OUT}
     RETURNING {COLUMNS}, {NOW} AS now
     """,
     _CLOCK,
 )
 
-# Rows are locked in the order of their ids, here and in renewals, so that the two cannot deadlock; a row
-# that is locked is being written by its owner, who is alive.
+# A row that is locked is being written by its owner, who is alive.
 _TAKE_OVER = returning_jobs(
     f"""
     WITH lost AS (
@@ -75,7 +78,7 @@ _TAKE_OVER = returning_jobs(
           AND (lease_until IS NULL OR (:expired AND lease_until < clock_timestamp()))
           AND (status <> '{Status.SUBMITTING}'
                OR intent_at < clock_timestamp() - CAST(:unanswered AS float8) * interval '1 second')
-        ORDER BY id LIMIT :room
+        LIMIT :room
         FOR UPDATE SKIP LOCKED
     )
     UPDATE jobs SET {_CLAIM} FROM lost WHERE jobs.id = lost.id
@@ -84,22 +87,27 @@ _TAKE_OVER = returning_jobs(
     _CLOCK,
 )
 
+# A claimed job whose lease ran out holds no place any more: renewing it could exceed the limit.
+_IS_HELD = f"jobs.owner = :owner AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())"
+
+# A row that is locked is skipped and not lost: one slow write must not cost the leases of all others.
 _RENEW = text(
     f"""
-    WITH mine AS (
-        SELECT jobs.id, held.position FROM jobs
-        JOIN unnest(CAST(:ids AS uuid[]), CAST(:epochs AS int[]), CAST(:positions AS int[]))
-             AS held (id, epoch, position) ON jobs.id = held.id AND jobs.epoch = held.epoch
-        WHERE NOT ({HAS_ENDED})
-        ORDER BY jobs.id
-        FOR UPDATE OF jobs
+    WITH held AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:epochs AS int[]), CAST(:positions AS int[]))
+                      AS held (id, epoch, position)
+    ), free AS (
+        SELECT jobs.id, held.position FROM jobs JOIN held ON jobs.id = held.id AND jobs.epoch = held.epoch
+        WHERE {_IS_HELD}
+        FOR UPDATE OF jobs SKIP LOCKED
+    ), renewed AS (
+        UPDATE jobs
+        SET lease_until = {_LEASE},
+            queue_position = CASE WHEN status = '{Status.IN_QUEUE}'
+                                  THEN coalesce(free.position, queue_position) END
+        FROM free WHERE jobs.id = free.id
     )
-    UPDATE jobs
-    SET lease_until = {_LEASE},
-        queue_position = CASE WHEN status = '{Status.IN_QUEUE}'
-                              THEN coalesce(mine.position, queue_position) END
-    FROM mine WHERE jobs.id = mine.id AND jobs.owner = :owner
-    RETURNING jobs.id
+    SELECT jobs.id FROM jobs JOIN held ON jobs.id = held.id AND jobs.epoch = held.epoch WHERE {_IS_HELD}
     """
 )
 

@@ -50,7 +50,8 @@ _TAKE_DUE = returning_jobs(
     f"""
     WITH due AS (
         SELECT id FROM jobs
-        WHERE cancel_due_at <= clock_timestamp() AND status IN ('{Status.ACCEPTED}', {states(AT_UPSTREAM)})
+        WHERE cancel_due_at <= (SELECT clock_timestamp())
+          AND status IN ('{Status.ACCEPTED}', {states(AT_UPSTREAM)})
         ORDER BY cancel_due_at LIMIT :most
         FOR UPDATE SKIP LOCKED
     )
@@ -59,10 +60,11 @@ _TAKE_DUE = returning_jobs(
     RETURNING {COLUMNS}
     """
 )
+# The time is read once, in a subquery: compared with a volatile function the index would not be used.
 _OVERDUE = returning_jobs(
     f"""
     SELECT {COLUMNS} FROM jobs
-    WHERE status = '{Status.ACCEPTED}' AND expires_at <= {NOW}
+    WHERE status = '{Status.ACCEPTED}' AND expires_at <= (SELECT {NOW})
       AND (lease_until IS NULL OR lease_until < clock_timestamp())
     ORDER BY expires_at LIMIT :most
     FOR UPDATE SKIP LOCKED
