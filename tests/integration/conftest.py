@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.world import World, a_world
 
 from service.database import Database
 from service.ids import uuid7
@@ -95,3 +96,12 @@ PLAIN = {
 async def make_tenant(database: Database, name: str) -> Tenant:
     async with database.transaction() as connection:
         return Tenant(id=await create(connection, name), mode="live")
+
+
+@pytest.fixture
+async def world(
+    database_url: str, redis_url: str, database: Database, tenant: Tenant, accepted: Accepting
+) -> AsyncIterator[World]:
+    """An engine and all that is around it."""
+    async with a_world(database_url, redis_url, database, tenant, accepted) as made:
+        yield made
