@@ -4,7 +4,7 @@ import re
 from uuid import UUID
 
 import msgspec
-from litestar import get, post
+from litestar import delete, get, post
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
@@ -13,9 +13,10 @@ from service.api.accepting import Asked, accepted, replayed
 from service.api.auth import needs
 from service.api.body import json_body
 from service.api.headers import accepts
+from service.api.listing import cursor, listing
 from service.api.parts import Parts
 from service.errors import NotAcceptableError, NotFoundError
-from service.jobs import reading, view
+from service.jobs import deletion, reading, view
 from service.jobs.accept import Acceptance
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
@@ -38,20 +39,16 @@ async def accept_job(request: Asked) -> ASGIResponse:
 @get("/v1/jobs", before_request=needs("jobs:read"))
 async def list_jobs(request: Asked) -> ASGIResponse:
     """List jobs, newest first."""
-    wanted = query.listing(request.scope["query_string"])
+    asked = listing(request.scope["query_string"])
     parts = Parts.of(request)
     page = await reading.page(
-        parts.database,
-        request.auth.tenant,
-        statuses=wanted.statuses,
-        before=wanted.before,
-        limit=wanted.limit,
+        parts.database, request.auth.tenant, asked.wanted, before=asked.before, limit=asked.limit
     )
     shown = [
         view.document(job, public_url=parts.public_url, delivery=page.deliveries.get(job.id))
         for job in page.jobs
     ]
-    return _json({"data": shown, "next_cursor": query.cursor(page.jobs[-1].id) if page.has_more else None})
+    return _json({"data": shown, "next_cursor": cursor(page.jobs[-1].id) if page.has_more else None})
 
 
 @get("/v1/jobs/{job_id:str}", before_request=needs("jobs:read"))
@@ -61,6 +58,14 @@ async def show_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     parts = Parts.of(request)
     job, delivery = await reading.one(parts.database, request.auth.tenant, _id(job_id))
     return _answer(parts, job, delivery=delivery)
+
+
+@delete("/v1/jobs/{job_id:str}", before_request=needs("jobs:write"))
+async def delete_job(request: Asked, job_id: FromPath[str]) -> None:
+    """Delete a job that has ended."""
+    query.nothing(request.scope["query_string"])
+    parts = Parts.of(request)
+    await deletion.delete(parts.database, request.auth.tenant, _id(job_id), clock=parts.clock)
 
 
 @post("/v1/jobs/{job_id:str}/cancel", before_request=needs("jobs:write"))
@@ -101,7 +106,7 @@ async def show_timeline(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     return _json({"data": [view.entry(happened) for happened in entries]})
 
 
-HANDLERS = [accept_job, list_jobs, show_job, cancel_job, retry_job, show_timeline]
+HANDLERS = [accept_job, list_jobs, show_job, delete_job, cancel_job, retry_job, show_timeline]
 
 
 def _id(text: str) -> UUID:

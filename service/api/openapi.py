@@ -5,8 +5,8 @@ from typing import Any
 import service
 from service import catalogue
 from service.api import runcomfy_description
+from service.api.listing import LARGEST_PAGE, MOST_PAIRS, USUAL_PAGE
 from service.api.problems import MEDIA_TYPE
-from service.api.query import LARGEST_PAGE, USUAL_PAGE
 from service.jobs.idempotency import HEADER, LONGEST_KEY, REPLAYED_HEADER
 from service.jobs.lifecycle import Status
 from service.jobs.models import CANCEL_OUTCOMES, PRIORITIES, WAITS
@@ -49,6 +49,11 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
             },
             "/v1/jobs/{job_id}": {
                 "get": _call("Show a job", {"200": job}, refused=(400, 404)),
+                "delete": _call(
+                    "Delete a job that has ended",
+                    {"204": {"description": "It is gone; also if it was before."}},
+                    refused=(400, 404, 409),
+                ),
                 "parameters": [_JOB_ID],
             },
             "/v1/jobs/{job_id}/cancel": {
@@ -204,13 +209,34 @@ _IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "pattern": f"^[\\x21-\\x7e]{{1,{LONGEST_KEY}}}$"},
 }
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE}
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema, **more}
+
+
 _LISTING = [
-    {
-        "name": "status",
-        "in": "query",
-        "description": "Any of these; repeated, or with commas in between.",
-        "schema": {"type": "array", "items": {"enum": list(Status)}},
-    },
-    {"name": "limit", "in": "query", "schema": _LIMIT},
-    {"name": "cursor", "in": "query", "description": "The `next_cursor` of a page.", "schema": _TEXT},
+    _parameter(
+        "status",
+        "Any of these; repeated, or with commas in between.",
+        {"type": "array", "items": {"enum": list(Status)}},
+    ),
+    _parameter("model", "The id of the model.", _TEXT),
+    _parameter("external_id", "The caller's own name for the job.", _TEXT),
+    _parameter(
+        "metadata",
+        "`metadata.KEY=VALUE`: jobs with this pair in their metadata; of several all must be there.",
+        {
+            "type": "object",
+            "patternProperties": {r"^metadata\..": _TEXT},
+            "additionalProperties": False,
+            "maxProperties": MOST_PAIRS,
+        },
+        style="form",
+        explode=True,
+    ),
+    _parameter("created_after", "Jobs accepted at this time or later.", _TIME),
+    _parameter("created_before", "Jobs accepted before this time.", _TIME),
+    _parameter("limit", "Most jobs on a page.", _LIMIT),
+    _parameter("cursor", "The `next_cursor` of a page.", _TEXT),
 ]

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from service.database import Connection, Database
 from service.errors import NotFoundError
+from service.jobs.filter import Filter
 from service.jobs.job import Job
-from service.jobs.lifecycle import Status
-from service.jobs.store import reads
+from service.jobs.store import lists, reads
 from service.jobs.store.reads import Entry
 from service.tenants.tenant import Tenant
 from service.webhooks.store import Progress, of_jobs
@@ -31,12 +31,12 @@ async def one(database: Database, tenant: Tenant, job_id: UUID) -> tuple[Job, Pr
 
 
 async def page(
-    database: Database, tenant: Tenant, *, statuses: frozenset[Status], before: UUID | None, limit: int
+    database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int
 ) -> Page:
-    """At most `limit` jobs, newest first, of these statuses if any are named, older than `before`."""
+    """At most `limit` of the jobs that are wanted, newest first, older than `before`."""
     async with database.statement() as connection:
         # One more than is shown tells whether there are more.
-        jobs = await reads.page(connection, tenant, statuses=statuses, before=before, limit=limit + 1)
+        jobs = await lists.page(connection, tenant, wanted, before=before, limit=limit + 1)
         shown = jobs[:limit]
         return Page(shown, await _deliveries(connection, tenant, shown), has_more=len(jobs) > limit)
 

@@ -28,7 +28,8 @@ class EventRow(Base):
     is_end: Mapped[bool]
     # Its number on the job's timeline.
     sequence: Mapped[int]
-    body: Mapped[bytes] = mapped_column(LargeBinary)
+    # Null once the job was deleted: it is not sent any more.
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[CreatedAt]
 
     __table_args__ = (

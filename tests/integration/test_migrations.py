@@ -74,6 +74,10 @@ def test_a_job_has_the_columns_of_its_table_in_their_order() -> None:
     assert list(Job.__slots__) == [column.name for column in JOBS.c]
 
 
+ENDED = "status = 'cancelled', finished_at = now()"
+COMPLETED = "status = 'completed', finished_at = now(), output = '{}'"
+EMPTIED = "input = '{}'"
+
 IMPOSSIBLE = [
     ("an end without its time", "status = 'cancelled'"),
     ("a time of an end that is none", "finished_at = now()"),
@@ -92,6 +96,10 @@ IMPOSSIBLE = [
     ("a pending wish that nobody will bring", "cancel_requested_at = now(), cancel_outcome = 'pending'"),
     ("a state that is none", "status = 'lost'"),
     ("a place in a queue it is not in", "queue_position = 3"),
+    ("a tombstone of a job that lives", f"{EMPTIED}, deleted_at = now()"),
+    ("a tombstone with an input", f"{ENDED}, deleted_at = now()"),
+    ("a tombstone with an output", f"{COMPLETED}, {EMPTIED}, deleted_at = now()"),
+    ("a tombstone with a URL", f"{ENDED}, {EMPTIED}, deleted_at = now(), callback_url = 'https://a.example/'"),
 ]  # fmt: skip
 
 

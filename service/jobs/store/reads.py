@@ -5,11 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select
-
 from service.database import Connection
 from service.jobs.job import Job
-from service.jobs.lifecycle import Status
 from service.jobs.store.table import ENTRIES, JOBS, KEYS
 from service.tenants.tenant import Tenant
 
@@ -46,18 +43,6 @@ async def retry_of(connection: Connection, tenant: Tenant, job_id: UUID) -> UUID
     query = tenant.rows(JOBS, JOBS.c.id).where(JOBS.c.retry_of == job_id)
     retry_id: UUID = (await connection.execute(query)).scalar_one()
     return retry_id
-
-
-async def page(
-    connection: Connection, tenant: Tenant, *, statuses: frozenset[Status], before: UUID | None, limit: int
-) -> list[Job]:
-    """Jobs newest first, of these statuses if any are named, older than `before`."""
-    query: Select[Any] = tenant.rows(JOBS).order_by(JOBS.c.id.desc()).limit(limit)
-    if statuses:
-        query = query.where(JOBS.c.status.in_(sorted(statuses)))
-    if before:
-        query = query.where(JOBS.c.id < before)
-    return [Job.of(row) for row in await connection.execute(query)]
 
 
 async def timeline(connection: Connection, tenant: Tenant, job_id: UUID) -> list[Entry]:

@@ -27,6 +27,7 @@ CALLS = [
     ("GET", JOB, "jobs:read"),
     ("POST", f"{JOB}/cancel", "jobs:write"),
     ("POST", f"{JOB}/retry", "jobs:write"),
+    ("DELETE", JOB, "jobs:write"),
     ("GET", f"{JOB}/events", "jobs:read"),
 ]
 MISTYPED = keys.new("live")[:-1]
@@ -78,7 +79,11 @@ async def test_an_unknown_path_is_a_problem_too(stranger: httpx.AsyncClient) -> 
 
 
 async def test_another_method_is_told_which_there_are(stranger: httpx.AsyncClient) -> None:
-    allowed = {"/v1/jobs": "GET, OPTIONS, POST", JOB: "GET, OPTIONS", f"{JOB}/cancel": "OPTIONS, POST"}
+    allowed = {
+        "/v1/jobs": "GET, OPTIONS, POST",
+        JOB: "DELETE, GET, OPTIONS",
+        f"{JOB}/cancel": "OPTIONS, POST",
+    }
     for path, methods in allowed.items():
         response = await stranger.put(path)
 

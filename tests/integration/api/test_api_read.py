@@ -15,8 +15,27 @@ Accepting = Callable[..., Awaitable[Job]]
 NewKey = Callable[..., Awaitable[str]]
 
 
+NAMES = "status, model, external_id, created_after, created_before, limit, cursor, metadata.KEY"
 BAD_QUERIES = {
-    "state=accepted": "Not a parameter of this call: 'state'; there are: status, limit, cursor.",
+    "state=accepted": f"Not a parameter of this call: 'state'; there are: {NAMES}.",
+    "metadata=a": f"Not a parameter of this call: 'metadata'; there are: {NAMES}.",
+    "metadata.=a": "Not a parameter of this call: 'metadata.'",
+    "metadata.a=1&metadata.a=1": "metadata.a can be given once.",
+    "metadata.a=%00": "metadata.a must not contain the character U+0000.",
+    "metadata.%00=a": "A name must not contain the character U+0000.",
+    "&".join(f"metadata.k{n}=v" for n in range(17)): "metadata can be asked for by at most 16 keys, not 17.",
+    "model=a&model=b": "model can be given once.",
+    "model=%00": "model must not contain the character U+0000.",
+    "external_id=a%00": "external_id must not contain the character U+0000.",
+    "created_after=yesterday": "created_after must be a time like 2026-01-31T18:00:00Z, not 'yesterday'.",
+    "created_after=2026-01-01": "created_after must be a time like",
+    "created_after=2026-01-01T00:00:00": "created_after must be a time like",
+    "created_after=2026-02-30T00:00:00Z": "created_after must be a time like",
+    "created_before=20260101T000000Z": "created_before must be a time like",
+    "created_before=2026-01-01T00:00:00+01:00": "(a + is written %2B in a query).",
+    "created_before=0001-01-01T00:00:00%2B14:00": "created_before must be a time like",
+    "created_before=%D9%A2026-01-01T00:00:00Z": "created_before must be a time like",
+    "created_before=": "created_before must be a time like",
     "status=done": "status must be one of accepted, submitting, in_queue, in_progress, completed, failed,",
     "status=": "status must be one of",
     "limit=0": "limit must be an integer from 1 to 200, not '0'.",
@@ -106,7 +125,7 @@ async def test_a_timeline_is_json(api: httpx.AsyncClient, accepted: Accepting) -
         assert response.status_code == status, accept
 
 
-CALLS = [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry")]
+CALLS = [("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/retry"), ("DELETE", "")]
 STRANGE_IDS = ["1", "0190-", "g" * 36, "%00", "urn:uuid:01890a5d-ac96-774b-bcce-b302099a8057", "a" * 5000]
 
 

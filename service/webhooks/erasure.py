@@ -1,0 +1,35 @@
+"""What was told of a job that is deleted: nobody is told any more, and the words are gone."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+
+from service.database import Connection
+from service.tenants.tenant import Tenant
+from service.webhooks.models import ENDED_DELIVERIES
+from service.webhooks.store import NOW
+
+# A sender that is at work on one finds that it is not its own any more. Of a URL its origin stays, which the
+# lane is named by; receivers may have answered with what they were sent.
+_ERASE = text(
+    f"""
+    WITH event AS (
+        UPDATE events SET body = NULL WHERE job_id = :job_id AND tenant_id = :tenant_id RETURNING id
+    ), delivery AS (
+        UPDATE webhook_deliveries AS delivery
+        SET url = origin || '/[deleted]', reason = NULL, owner = NULL, lease_until = NULL,
+            status = CASE WHEN status IN ({ENDED_DELIVERIES}) THEN status ELSE 'cancelled' END,
+            finished_at = coalesce(finished_at, {NOW})
+        FROM event WHERE delivery.event_id = event.id
+        RETURNING delivery.id
+    )
+    UPDATE webhook_attempts AS attempt SET response = ''
+    FROM delivery WHERE attempt.delivery_id = delivery.id
+    """  # noqa: S608  only constants of ours are put into it
+)
+
+
+async def erase(connection: Connection, tenant: Tenant, job_id: UUID, *, now: datetime | None) -> None:
+    """Cancel what is still to be delivered about the job, and forget what was; the caller commits."""
+    await connection.execute(_ERASE, {"job_id": job_id, "tenant_id": tenant.id, "now": now})
