@@ -6,7 +6,8 @@ read again later. Only a result ends it, or the upstream's word that it was canc
 
 import asyncio
 import heapq
-from dataclasses import dataclass, field
+import itertools
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import assert_never
@@ -49,12 +50,6 @@ class _Followed:
     wait: float = 0.0
 
 
-@dataclass(order=True, slots=True)
-class _Due:
-    at: float
-    followed: _Followed = field(compare=False)
-
-
 class Tracker:
     """Reads each followed job at its pace, and ends it when there is an end to write."""
 
@@ -75,7 +70,9 @@ class Tracker:
         self._pace = pace
         self._slots = asyncio.Semaphore(read_slots)
         self._followed: dict[UUID, _Followed] = {}
-        self._heap: list[_Due] = []
+        # When each is due; the number parts those that are due at the same time.
+        self._heap: list[tuple[float, int, _Followed]] = []
+        self._numbers = itertools.count()
         self._earlier = asyncio.Event()
         self._reads: set[asyncio.Task[None]] = set()
         leases.on_lost(self._forget)
@@ -99,7 +96,7 @@ class Tracker:
         loop = asyncio.get_running_loop()
         while True:
             self._earlier.clear()
-            wait = self._heap[0].at - loop.time() if self._heap else None
+            wait = self._heap[0][0] - loop.time() if self._heap else None
             if wait is None or wait > 0:
                 try:
                     async with asyncio.timeout(wait):
@@ -107,7 +104,7 @@ class Tracker:
                 except TimeoutError:
                     pass
                 continue
-            followed = heapq.heappop(self._heap).followed
+            _, _, followed = heapq.heappop(self._heap)
             if not self._is_current(followed):
                 continue
             await self._slots.acquire()
@@ -135,8 +132,8 @@ class Tracker:
     def _schedule(self, followed: _Followed, wait: float) -> None:
         loop = asyncio.get_running_loop()
         at = min(loop.time() + wait, max(followed.expires, loop.time()))
-        heapq.heappush(self._heap, _Due(at, followed))
-        if self._heap[0].followed is followed:
+        heapq.heappush(self._heap, (at, next(self._numbers), followed))
+        if self._heap[0][2] is followed:
             self._earlier.set()
 
     async def _visit(self, followed: _Followed) -> None:
