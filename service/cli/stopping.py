@@ -23,9 +23,12 @@ async def _run(work: Coroutine[Any, Any, None]) -> signal.Signals | None:
             told.append(number)
             task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
-            loop.add_signal_handler(number, tell, number)
+    # A shell starts what goes to the background with SIGINT ignored; whoever sends it all the same means it.
+    wanted = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
+        wanted.append(signal.SIGHUP)
+    for number in wanted:
+        loop.add_signal_handler(number, tell, number)
     await asyncio.wait([task])
     if not task.cancelled():
         task.result()
