@@ -34,7 +34,7 @@ async def page(
     database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int
 ) -> Page:
     """At most `limit` of the jobs that are wanted, newest first, older than `before`."""
-    async with database.statement() as connection:
+    async with database.transaction() as connection:
         # One more than is shown tells whether there are more.
         jobs = await lists.page(connection, tenant, wanted, before=before, limit=limit + 1)
         shown = jobs[:limit]

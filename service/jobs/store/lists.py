@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, select, true, union_all
+from sqlalchemy import ColumnElement, Select, exists, select, text, true, union_all
 
 from service.database import Connection
 from service.jobs.filter import Filter
@@ -21,6 +21,10 @@ CLOCKS_APART = timedelta(hours=1)
 """No two of our machines' clocks differ by more. Ids carry the time of the API that made them, and
 `created_at` is Postgres's: so the ids between two times are known only to within this."""
 
+# A plan made for any value may go through all jobs, newest first, to find those of a model or a tenant that
+# most are of: which is right until somebody asks for one that hardly any are of.
+_PLAN_FOR_THESE_VALUES = text("SET LOCAL plan_cache_mode = force_custom_plan")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_MILLISECONDS = 2**48 - 1
 
@@ -28,7 +32,8 @@ _MOST_MILLISECONDS = 2**48 - 1
 async def page(
     connection: Connection, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int
 ) -> list[Job]:
-    """The first `limit` jobs that are wanted, of those older than `before`."""
+    """The first `limit` jobs that are wanted, of those older than `before`; within a transaction."""
+    await connection.execute(_PLAN_FOR_THESE_VALUES)
     rows = await connection.execute(query(tenant, wanted, before=before, limit=limit))
     return [Job.of(row) for row in rows]
 
