@@ -15,6 +15,7 @@ from service.api.request_id import RequestId
 from service.clock import Clock, postgres_time
 from service.database import Database, head
 from service.jobs.envelope import Envelope
+from service.jobs.waiting import Line
 from service.queue import Bell
 from service.settings import Settings
 from service.tenants.keyring import Keyring
@@ -32,6 +33,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         envelope=envelope,
         bell=Bell(settings.redis_url),
         clock=clock,
+        line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
         schema_version=head(),
         description=msgspec.json.encode(document(envelope.schema, public_url=settings.public_url)),

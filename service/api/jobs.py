@@ -42,7 +42,12 @@ async def list_jobs(request: Asked) -> ASGIResponse:
     asked = listing(request.scope["query_string"])
     parts = Parts.of(request)
     page = await reading.page(
-        parts.database, request.auth.tenant, asked.wanted, before=asked.before, limit=asked.limit
+        parts.database,
+        request.auth.tenant,
+        asked.wanted,
+        before=asked.before,
+        limit=asked.limit,
+        line=parts.line,
     )
     shown = [
         view.document(job, public_url=parts.public_url, delivery=page.deliveries.get(job.id))
@@ -56,7 +61,7 @@ async def show_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     """Show a job."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
-    job, delivery = await reading.one(parts.database, request.auth.tenant, _id(job_id))
+    job, delivery = await reading.one(parts.database, request.auth.tenant, _id(job_id), line=parts.line)
     return _answer(parts, job, delivery=delivery)
 
 

@@ -9,6 +9,7 @@ from service.clock import Clock
 from service.database import Database
 from service.jobs.cancel import HOLD_SECONDS
 from service.jobs.envelope import Envelope
+from service.jobs.waiting import Line
 from service.queue import Bell
 from service.tenants.keyring import Keyring
 
@@ -26,6 +27,7 @@ class Parts:
     envelope: Envelope
     bell: Bell
     clock: Clock
+    line: Line
     public_url: str
     schema_version: str
     description: bytes

@@ -39,7 +39,7 @@ async def show_status(request: Asked, request_id: FromPath[str]) -> ASGIResponse
     """Where the job is."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
-    job, _ = await reading.one(parts.database, request.auth.tenant, _id(request_id))
+    job, _ = await reading.one(parts.database, request.auth.tenant, _id(request_id), line=parts.line)
     return _json(mirror.status(job, public_url=parts.public_url))
 
 

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from service.database import Connection, Database
 from service.errors import NotFoundError
+from service.jobs import waiting
 from service.jobs.filter import Filter
 from service.jobs.job import Job
 from service.jobs.store import lists, reads
 from service.jobs.store.reads import Entry
+from service.jobs.waiting import Line
 from service.tenants.tenant import Tenant
 from service.webhooks.store import Progress, of_jobs
 
@@ -23,21 +25,25 @@ class Page:
     has_more: bool
 
 
-async def one(database: Database, tenant: Tenant, job_id: UUID) -> tuple[Job, Progress | None]:
-    """The job and what became of its webhook; raises NotFoundError."""
+async def one(
+    database: Database, tenant: Tenant, job_id: UUID, *, line: Line | None = None
+) -> tuple[Job, Progress | None]:
+    """The job and what became of its webhook; raises NotFoundError. With `line`, also its place in that."""
     async with database.statement() as connection:
         job = await found(connection, tenant, job_id)
+        if line is not None:
+            job = await waiting.placed(connection, tenant, job, line=line)
         return job, (await _deliveries(connection, tenant, [job])).get(job_id)
 
 
 async def page(
-    database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int
+    database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int, line: Line
 ) -> Page:
     """At most `limit` of the jobs that are wanted, newest first, older than `before`."""
     async with database.transaction() as connection:
         # One more than is shown tells whether there are more.
         jobs = await lists.page(connection, tenant, wanted, before=before, limit=limit + 1)
-        shown = jobs[:limit]
+        shown = await waiting.explained(connection, tenant, jobs[:limit], line=line)
         return Page(shown, await _deliveries(connection, tenant, shown), has_more=len(jobs) > limit)
 
 

@@ -90,7 +90,7 @@ async def test_what_is_answered_is_what_is_read_later(api: httpx.AsyncClient) ->
 
     accepted = (await api.post("/v1/jobs", json=request)).json()
 
-    assert (await api.get(f"/v1/jobs/{accepted['id']}")).json() == accepted
+    assert (await api.get(f"/v1/jobs/{accepted['id']}")).json() == accepted | {"queue_position": 0}
     assert accepted["external_id"] == "order-17"
     assert accepted["metadata"] == {"team": "ads", "ünï": "✓"}
     assert accepted["priority"] == "high"
