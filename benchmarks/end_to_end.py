@@ -1,0 +1,122 @@
+"""What a job costs from its POST to its webhook, and how long after its end upstream the webhook arrives.
+
+50 jobs a second, each one second in the upstream's queue, then a log-normal run time (median 4 s, sigma 0.4);
+the upstream answers at once. The simulator and the receiver, not ours in a deployment, are the witnesses.
+"""
+
+import asyncio
+import math
+import random
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean, quantiles
+from typing import Any
+
+import httpx
+import msgspec
+
+from benchmarks._callers import Callers
+from benchmarks._report import part_ready, progress, tell
+from benchmarks._usage import by_part
+from service.dev.stack import Stack
+from service.settings import Settings
+
+RATE, SECONDS = 50, 40
+JOBS = RATE * SECONDS
+QUEUE_SECONDS, RUN_MEDIAN, RUN_SIGMA = 1.0, 4.0, 0.4
+PATIENCE_SECONDS = 40.0
+SETTINGS = {
+    # The production pace: that of a stack is quicker.
+    "POLL_FIRST_SECONDS": str(Settings.model_fields["poll_first_seconds"].default),
+    "UPSTREAM_MAX_IN_FLIGHT": "2000",
+}
+
+
+async def measure(folder: Path) -> tuple[dict[str, float], list[float], list[int]]:
+    """Milliseconds of CPU per job, by part; of each job, seconds from end to webhook and status reads."""
+    async with Stack(folder, settings=SETTINGS, progress=part_ready) as stack, httpx.AsyncClient() as http:
+        tenant = await stack.create_tenant("bench")
+        secret = {"secret": tenant.signing_secret}
+        (await http.post(f"{stack.receiver_url}/_receiver/secret", json=secret)).raise_for_status()
+        callers = Callers(stack.api_url, token=await stack.create_key("bench"), connections=20)
+        progress(f"  {JOBS} jobs, {RATE} a second")
+        before = by_part(stack)
+        await post_at_a_steady_rate(callers, hook=f"{stack.receiver_url}/hook")
+        webhooks = await arrivals(http, stack)
+        after = by_part(stack)
+        callers.close()
+        submits = (await http.get(f"{stack.simulator_url}/_sim/requests", timeout=30)).json()
+    courses = {submit["prompt"].split()[0]: submit["course"] for submit in submits}
+    assert len(submits) == len(courses) == JOBS, "each job is submitted once"
+    late = [
+        (arrived - datetime.fromisoformat(courses[number]["finished_at"])).total_seconds()
+        for number, arrived in webhooks.items()
+    ]
+    cost = {part: (after[part] - before[part]) / JOBS * 1000 for part in before}
+    return cost, late, [course["status_reads"] for course in courses.values()]
+
+
+async def post_at_a_steady_rate(callers: Callers, *, hook: str) -> None:
+    """Whether or not the service keeps up."""
+    run_time = random.Random(4)
+    begun = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for number in range(JOBS):
+            await asyncio.sleep(begun + number / RATE - time.monotonic())
+            seconds = run_time.lognormvariate(math.log(RUN_MEDIAN), RUN_SIGMA)
+            prompt = f"{number} make it a rainy evening sim:queue={QUEUE_SECONDS} sim:run={seconds:.3f}"
+            body = {
+                "input": {"prompt": prompt, "image_urls": ["https://example.com/house.jpg"]},
+                "callback_url": hook,
+                "external_id": str(number),
+                "metadata": {"team": "ads"},
+            }
+            group.create_task(callers.post("/v1/jobs", msgspec.json.encode(body)))
+
+
+async def arrivals(http: httpx.AsyncClient, stack: Stack) -> dict[str, datetime]:
+    """When the webhook of each job came, by its number; each came once and its signature was good."""
+    deliveries: list[dict[str, Any]] = []
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(deliveries) < JOBS:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(deliveries)} of {JOBS} webhooks came")
+        await asyncio.sleep(0.5)
+        url = f"{stack.receiver_url}/_receiver/deliveries?after={len(deliveries)}"
+        deliveries += (await http.get(url, timeout=30)).json()["data"]
+    assert all(delivery["verified"] for delivery in deliveries)
+    told = [msgspec.json.decode(delivery["body"])["data"] for delivery in deliveries]
+    assert all(job["status"] == "completed" for job in told)
+    came = {
+        job["external_id"]: datetime.fromisoformat(delivery["at"])
+        for job, delivery in zip(told, deliveries, strict=True)
+    }
+    assert len(came) == len(deliveries) == JOBS, "each job is told once"
+    return came
+
+
+def main() -> None:
+    progress("end_to_end: CPU per job, and from the end upstream to the webhook")
+    with tempfile.TemporaryDirectory(prefix="edit-jobs-bench-") as folder:
+        cost, late, reads = asyncio.run(measure(Path(folder)))
+    percentiles = quantiles(late, n=100)
+    cpu = {**cost, "together": sum(cost.values())}
+    delay = {"p50": percentiles[49] * 1000, "p95": percentiles[94] * 1000}
+    tell(
+        "end_to_end",
+        [
+            ["per job", "found", "promised"],
+            *([f"{part}, ms CPU", milliseconds, ""] for part, milliseconds in cost.items()),
+            ["together, ms CPU", cpu["together"], "6"],
+            ["end to webhook p50, ms", round(delay["p50"]), "350"],
+            ["end to webhook p95, ms", round(delay["p95"]), "700"],
+            ["status reads", fmean(reads), "5"],
+        ],
+        {"jobs": JOBS, "cpu_ms": cpu, "end_to_webhook_ms": delay, "status_reads": fmean(reads)},
+    )
+
+
+if __name__ == "__main__":
+    main()
