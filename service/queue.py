@@ -13,7 +13,7 @@ import msgspec
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from redis.exceptions import RedisError
 
-from service.telemetry import log
+from service.telemetry import log, metrics
 
 QUEUE = "edit-jobs"
 RING = "ring"
@@ -92,9 +92,11 @@ class Bell:
                 if await redis.zcard(QUEUE) < MOST_BELLS:
                     await redis.enqueue_job(RING, _job_id=secrets.token_hex(8))
             except (RedisError, OSError) as error:
+                metrics.BELLS.labels("lost").inc()
                 self._complain(error)
                 await asyncio.sleep(AWAY_SECONDS)
             else:
+                metrics.BELLS.labels("rung").inc()
                 await asyncio.sleep(QUIET_SECONDS)
 
     async def _connected(self) -> ArqRedis:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response
 
-from service.api import description, health, jobs, problems, runcomfy, runcomfy_errors
+from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
 from service.api.parts import Parts, keep
@@ -47,7 +47,13 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
             await parts.close()
 
     app = Litestar(
-        route_handlers=[*jobs.HANDLERS, *runcomfy.HANDLERS, *health.HANDLERS, description.show_description],
+        route_handlers=[
+            *jobs.HANDLERS,
+            *runcomfy.HANDLERS,
+            *health.HANDLERS,
+            metrics.show_metrics,
+            description.show_description,
+        ],
         exception_handlers={Exception: _answer},
         request_max_body_size=LARGEST_BODY,
         lifespan=[open_while_serving],
@@ -56,7 +62,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         openapi_config=None,
     )
     keep(app, parts)
-    app.asgi_handler = RequestId(app.asgi_handler)
+    app.asgi_handler = RequestId(metrics.Counted(app.asgi_handler))
     return app
 
 

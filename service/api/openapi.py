@@ -82,6 +82,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
             "/health/live": {"get": _health("Whether the process lives")},
             "/health/ready": {"get": _health("Whether it can do its work", refused=(503,))},
+            "/metrics": {"get": _METRICS},
         },
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -200,6 +201,14 @@ _PROBLEM = _record(
 )
 _PROBLEM["properties"]["errors"] = {"type": "array", "items": _FAULT}
 _PROBLEM_ANSWER = {"description": "What was wrong.", "content": {MEDIA_TYPE: {"schema": _ref("Problem")}}}
+_METRICS = {
+    "summary": "Show what Prometheus scrapes",
+    "security": [],
+    "responses": {
+        "200": {"description": "All metrics.", "content": {"text/plain": {"schema": _TEXT}}},
+        "500": _PROBLEM_ANSWER,
+    },
+}
 
 _JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": _ID}
 _IDEMPOTENCY_KEY = {

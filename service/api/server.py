@@ -1,7 +1,9 @@
 """The production process of the API: one socket, one or more processes that share it."""
 
+import os
 import signal
 import sys
+import tempfile
 from functools import partial
 
 import uvicorn
@@ -12,6 +14,7 @@ from service import telemetry
 from service.api.app import create_app
 from service.settings import Settings
 from service.telemetry import log
+from service.telemetry.metrics import SHARED_FOLDER
 
 # Longer than load balancers keep a connection idle (60 s as a rule): one that is closed first from here
 # may just be taking the next request, which then fails.
@@ -49,7 +52,10 @@ def run(settings: Settings, *, host: str, port: int, processes: int = 1) -> None
         signal.signal(number, _leave)
     try:
         if processes > 1:
-            Multiprocess(config, sockets=[listener]).run()
+            # Whichever of them is asked for its metrics tells what all have counted, in files here.
+            with tempfile.TemporaryDirectory(prefix="edit-jobs-metrics-") as folder:
+                os.environ[SHARED_FOLDER] = folder
+                Multiprocess(config, sockets=[listener]).run()
         else:
             uvicorn.Server(config).run(sockets=[listener])
     finally:

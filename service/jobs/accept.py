@@ -19,6 +19,7 @@ from service.jobs.models import PRIORITIES
 from service.jobs.request import Request
 from service.jobs.store.accept import Once
 from service.jobs.store.accept import accept as store
+from service.telemetry import metrics
 from service.tenants.tenant import Tenant
 from service.webhooks.store import Progress
 
@@ -72,6 +73,7 @@ async def accept_unless_there(
         raise _lost(job_id, repeatable=once is not None or retry_of is not None) from error
     if times is None:
         return None
+    metrics.ACCEPTED.labels(request.model).inc()
     bell.ring()
     created_at, expires_at = times
     return _accepted(job_id, tenant, request, retry_of=retry_of, created_at=created_at, expires_at=expires_at)

@@ -14,9 +14,9 @@ from service.jobs import telling
 from service.jobs.accept import Bell
 from service.jobs.job import Job
 from service.jobs.lifecycle import CANCEL, Status
+from service.jobs.moved import tell_of
 from service.jobs.reading import found
 from service.jobs.store import moves, wishes
-from service.telemetry import log
 from service.tenants.tenant import Tenant
 
 HOLD_SECONDS = 5.0
@@ -43,16 +43,7 @@ async def cancel(
         job = await _asked(connection, before, clock=clock, public_url=public_url)
     if job.status is Status.CANCELLED:
         if job is not before:
-            log.info(
-                "job.moved",
-                event_type=CANCEL.event,
-                job_id=str(job.id),
-                tenant_id=str(job.tenant_id),
-                model=job.model,
-                leaves=before.status,
-                reaches=job.status,
-                sequence=job.sequence,
-            )
+            tell_of(before, job, CANCEL)
             bell.ring()
         return job
     bell.ring()

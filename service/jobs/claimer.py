@@ -19,7 +19,7 @@ from service.jobs.lifecycle import EXPIRE, Status
 from service.jobs.store import claims, moves, wishes
 from service.jobs.submitter import Submitter
 from service.jobs.tracker import Tracker
-from service.telemetry import log
+from service.telemetry import log, metrics
 
 GRACE_SECONDS = 5.0
 """How long after a submit's own deadline its owner still has to write down what came of it."""
@@ -122,6 +122,7 @@ class Claimer:
                 room=room,
                 now=self._ledger.clock(),
             )
+        metrics.claimed("waiting", len(claim.jobs))
         for job in claim.jobs:
             self._submitter.begin(job)
 
@@ -147,6 +148,7 @@ class Claimer:
                 also_expired=self._leases.is_steady,
                 now=self._ledger.clock(),
             )
+        metrics.claimed("left_behind", len(claim.jobs))
         for job in claim.jobs:
             log.info("job.taken_over", job_id=str(job.id), status=job.status, epoch=job.epoch)
             if job.status is Status.SUBMITTING:

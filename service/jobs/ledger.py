@@ -14,6 +14,7 @@ from service.clock import Clock
 from service.database import Connection, Database, is_outage
 from service.jobs.job import Job
 from service.jobs.lifecycle import Move
+from service.jobs.moved import tell_of
 from service.jobs.store import reads, wishes
 from service.jobs.telling import is_told, tell
 from service.telemetry import log
@@ -52,20 +53,8 @@ class Ledger:
         return moved
 
     def announce(self, job: Job, moved: Job, move: Move) -> None:
-        """Log a committed move, and let know who waits for ends."""
-        log.info(
-            "job.moved",
-            event_type=move.event,
-            job_id=str(moved.id),
-            tenant_id=str(moved.tenant_id),
-            model=moved.model,
-            leaves=job.status,
-            reaches=moved.status,
-            sequence=moved.sequence,
-            epoch=moved.epoch,
-            upstream_id=moved.upstream_id,
-            error=moved.error["code"] if moved.error else None,
-        )
+        """Tell of a committed move, and let know who waits for ends."""
+        tell_of(job, moved, move)
         if moved.has_ended:
             self._on_end(moved)
 

@@ -14,6 +14,7 @@ import msgspec
 
 from service.http import NotSentError, Transport, UnansweredError, options, retry_after
 from service.upstream import answers
+from service.upstream.measured import measured
 from service.upstream.outcomes import (
     Accepted,
     Cancelled,
@@ -76,6 +77,7 @@ class Upstream:
         await self._submits.aclose()
         await self._reads.aclose()
 
+    @measured("submit")
     async def submit(
         self, model: str, inputs: dict[str, Any], *, token: str, not_after: float
     ) -> SubmitOutcome:
@@ -95,16 +97,19 @@ class Upstream:
             return Uncertain(str(error))
         return _of_submit(response)
 
+    @measured("status")
     async def status(self, request_id: str, *, token: str) -> StatusOutcome:
         """Where the work is."""
         response = await self._read("GET", request_id, "status", token)
         return response if isinstance(response, Unreachable) else _of_status(response)
 
+    @measured("result")
     async def result(self, request_id: str, *, token: str) -> ResultOutcome:
         """How the work ended."""
         response = await self._read("GET", request_id, "result", token)
         return response if isinstance(response, Unreachable) else _of_result(response)
 
+    @measured("cancel")
     async def cancel(self, request_id: str, *, token: str) -> CancelOutcome:
         """Take the work out of the queue, if it is still there."""
         response = await self._read("POST", request_id, "cancel", token)

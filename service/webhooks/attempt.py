@@ -9,7 +9,7 @@ import httpx
 
 from service import __version__
 from service.http import NotSentError, Phase, Transport, UnansweredError, options, retry_after
-from service.telemetry import log, without_query
+from service.telemetry import log, metrics, without_query
 from service.webhooks.addresses import IPNetwork, judge
 from service.webhooks.schedule import (
     Answered,
@@ -89,19 +89,25 @@ def tell(delivery: Claimed, attempt: Attempt, follows: Verdict, *, settled: bool
             status, fields = "exhausted", {"reason": reason}
     log.info(
         "delivery.attempted",
-        delivery=delivery.id,
-        event_id=delivery.event_id,
-        type=delivery.type,
-        tenant=delivery.tenant_id,
-        job=delivery.job_id,
+        event_type=delivery.type,
+        job_id=str(delivery.job_id),
+        tenant_id=str(delivery.tenant_id),
+        event_id=str(delivery.event_id),
+        delivery_id=str(delivery.id),
         url=without_query(delivery.url),
         attempt=delivery.attempt,
         status=status,
         status_code=attempt.record.status_code,
-        latency_ms=attempt.record.latency_ms,
+        seconds=attempt.record.latency_ms / 1000,
         error=attempt.record.error,
         settled=settled,
         **fields,
+    )
+    waited = (delivery.at - delivery.happened_at).total_seconds()
+    metrics.attempted(
+        status,
+        seconds=attempt.record.latency_ms / 1000,
+        after_event=waited if delivery.attempt == 1 else None,
     )
 
 

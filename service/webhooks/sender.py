@@ -164,7 +164,7 @@ class Sender:
             await self._make(delivery, claimed_at=claimed_at)
         except Exception as error:
             # Whoever frees the lost ones gives it another attempt.
-            self._report(error, "delivery.lost", delivery=delivery.id)
+            self._report(error, "delivery.lost", delivery_id=str(delivery.id))
         finally:
             if len(self._attempts) >= SLOTS or self._busy[delivery.lane] >= LANE_SLOTS:
                 self.wake()  # only what was full can have left something behind
@@ -186,7 +186,7 @@ class Sender:
             attempt = await post(self._client, delivery, secrets=secrets, deadline=self._deadline)
         except Exception as error:
             # A fault of ours, or no secret that can be read. It must not be tried again without a pause.
-            self._report(error, "delivery.unsent", delivery=delivery.id)
+            self._report(error, "delivery.unsent", delivery_id=str(delivery.id))
             attempt = failed(Unreachable(), "the service could not send it", begun=begun)
         await self._settle(delivery, attempt)
 

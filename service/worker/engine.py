@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from prometheus_client.metrics_core import Metric
+
 from service.clock import Clock, postgres_time
 from service.database import Database
 from service.jobs.account import Account
@@ -22,7 +24,7 @@ from service.jobs.submitter import Submitter
 from service.jobs.tracker import Tracker
 from service.queue import Bell
 from service.settings import Settings
-from service.telemetry import log
+from service.telemetry import log, metrics
 from service.tenants.models import PLATFORM_TOKEN_ID
 from service.upstream.client import Upstream
 from service.webhooks.attempt import connect
@@ -106,6 +108,8 @@ class Engine:
             submit_deadline=settings.submit_deadline_seconds,
         )
         self._loops: dict[str, asyncio.Task[None]] = {}
+        self.hears_bells = False
+        """Whether somebody listens to Redis for it; its tick finds the same work later."""
 
     def start(self) -> None:
         """Begin, on the running event loop."""
@@ -119,6 +123,14 @@ class Engine:
     def wake(self) -> None:
         """Somebody rang."""
         self._claimer.wake()
+
+    def gauges(self) -> list[Metric]:
+        """What it is at just now."""
+        return metrics.of_worker(
+            leases_held=len(self._leases),
+            submit_window=self._account.pressure.window,
+            hears_bells=self.hears_bells,
+        )
 
     async def stop(self) -> None:
         """Hand over at once what others can go on with; finish what is on the wire; then let go of all."""

@@ -13,8 +13,9 @@ from arq.worker import Function, Worker, func
 
 from service.queue import QUEUE, RING, connect, deserialize, disconnect, redis_settings, serialize
 from service.settings import Settings, load
-from service.telemetry import configure, log
+from service.telemetry import configure, log, metrics
 from service.worker.engine import Engine
+from service.worker.metrics import telling_metrics
 
 POLL_SECONDS = 0.1
 TIMEOUT_SECONDS = 5
@@ -23,6 +24,7 @@ PAUSE_SECONDS = 1.0
 
 async def ring(ctx: dict[str, Any]) -> None:
     """There is work: the engine looks for it in Postgres."""
+    metrics.BELLS.labels("heard").inc()
     ctx["engine"].wake()
 
 
@@ -37,8 +39,10 @@ async def hear(engine: Engine, settings: Settings) -> None:
             redis = await connect(settings.redis_url)
             worker = _worker(redis, engine)
             try:
+                engine.hears_bells = True
                 await worker.async_run()
             finally:
+                engine.hears_bells = False
                 # What it has begun takes milliseconds and would connect again.
                 await asyncio.gather(*worker.tasks.values(), return_exceptions=True)
                 await disconnect(redis)
@@ -68,10 +72,14 @@ def worker_settings() -> type:
     async def on_startup(ctx: dict[str, Any]) -> None:
         configure(level=settings.log_level, form=settings.log_format)
         ctx["engine"] = Engine(settings)
+        ctx["metrics"] = telling_metrics(settings, ctx["engine"])
+        await ctx["metrics"].__aenter__()
         ctx["engine"].start()
+        ctx["engine"].hears_bells = True
 
     async def on_shutdown(ctx: dict[str, Any]) -> None:
         await ctx["engine"].stop()
+        await ctx["metrics"].__aexit__(None, None, None)
 
     attributes = {
         "functions": [_function()],

@@ -8,6 +8,7 @@ import uvloop
 from service.settings import Settings
 from service.worker.engine import Engine
 from service.worker.hearing import hear
+from service.worker.metrics import telling_metrics
 
 
 def run(settings: Settings) -> None:
@@ -20,9 +21,10 @@ async def _work(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
     engine = Engine(settings)
-    engine.start()
-    hearing = asyncio.create_task(hear(engine, settings))
-    await told.wait()
-    hearing.cancel()
-    await asyncio.wait([hearing])
-    await engine.stop()
+    async with telling_metrics(settings, engine):
+        engine.start()
+        hearing = asyncio.create_task(hear(engine, settings))
+        await told.wait()
+        hearing.cancel()
+        await asyncio.wait([hearing])
+        await engine.stop()

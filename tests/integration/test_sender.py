@@ -549,8 +549,8 @@ async def test_each_attempt_is_one_event_in_the_log_without_the_urls_query(
             await hooks.next()
     (line,) = [line for line in logs if line["event"] == "delivery.attempted"]
     expected = {
-        "tenant": tenant.id,
-        "job": event.job_id,
+        "tenant_id": str(tenant.id),
+        "job_id": str(event.job_id),
         "url": hooks.url,
         "attempt": 1,
         "status": "pending",

@@ -1,7 +1,6 @@
-"""What is said while the service runs: one wide, named event per line.
+"""The log: the names of events (`job.moved`, `delivery.attempted`, `worker.started`) are an interface.
 
-The names are an interface (`job.moved`, `delivery.attempted`, `worker.started`): the same in logs, metrics
-and a job's timeline. Bodies, secrets and tokens are never logged, URLs without their query.
+Bodies, secrets and tokens are never logged, URLs without their query.
 """
 
 import logging

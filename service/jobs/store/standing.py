@@ -1,0 +1,42 @@
+"""How many jobs there are that have not ended: read along the indexes of just those."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+
+from service.database import Connection
+from service.jobs.lifecycle import Status
+from service.jobs.store.table import HAS_ENDED, NOW
+
+# Two parts, each with a condition that is word by word that of a partial index: what has ended is not read,
+# however much of it is stored.
+_STANDING = text(
+    f"""
+    SELECT status, model, count(*) AS jobs, min(created_at) AS oldest, {NOW} AS now FROM (
+        SELECT status, model, created_at FROM jobs WHERE status = '{Status.ACCEPTED}'
+        UNION ALL
+        SELECT status, model, created_at FROM jobs
+        WHERE token_id IS NOT NULL AND NOT ({HAS_ENDED}) AND status <> '{Status.ACCEPTED}'
+    ) AS open GROUP BY status, model
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Jobs of one model in one state; `oldest` is in seconds since it was accepted."""
+
+    status: Status
+    model: str
+    jobs: int
+    oldest: float
+
+
+async def standing(connection: Connection, *, now: datetime | None = None) -> list[Standing]:
+    """All jobs that have not ended, counted."""
+    rows = await connection.execute(_STANDING, {"now": now})
+    return [
+        Standing(Status(row.status), row.model, row.jobs, max(0.0, (row.now - row.oldest).total_seconds()))
+        for row in rows
+    ]
