@@ -5,6 +5,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from service.api.query import Query, shown
@@ -103,3 +104,43 @@ def _before(query: Query) -> UUID | None:
         pass
     query.fault("cursor is not one that this service gave out.")
     return None
+
+
+def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema, **more}
+
+
+DESCRIBED = [
+    _parameter(
+        "status",
+        "Any of these; repeated, or with commas in between.",
+        {"type": "array", "items": {"enum": list(Status)}},
+    ),
+    _parameter("model", "The id of the model.", {"type": "string"}),
+    _parameter("external_id", "The caller's own name for the job.", {"type": "string"}),
+    _parameter(
+        "metadata",
+        "`metadata.KEY=VALUE`: jobs with this pair in their metadata; of several all must be there.",
+        {
+            "type": "object",
+            "patternProperties": {r"^metadata\..": {"type": "string"}},
+            "additionalProperties": False,
+            "maxProperties": MOST_PAIRS,
+        },
+        style="form",
+        explode=True,
+    ),
+    _parameter(
+        "created_after", "Jobs accepted at this time or later.", {"type": "string", "format": "date-time"}
+    ),
+    _parameter(
+        "created_before", "Jobs accepted before this time.", {"type": "string", "format": "date-time"}
+    ),
+    _parameter(
+        "limit",
+        "Most jobs on a page.",
+        {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE},
+    ),
+    _parameter("cursor", "The `next_cursor` of a page.", {"type": "string"}),
+]
+"""The same for the API's own description."""

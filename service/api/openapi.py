@@ -4,8 +4,7 @@ from typing import Any
 
 import service
 from service import catalogue
-from service.api import runcomfy_description
-from service.api.listing import LARGEST_PAGE, MOST_PAIRS, USUAL_PAGE
+from service.api import listing, runcomfy_description
 from service.api.problems import MEDIA_TYPE
 from service.jobs.idempotency import HEADER, LONGEST_KEY, REPLAYED_HEADER
 from service.jobs.lifecycle import Status
@@ -45,7 +44,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
                 )
                 | {"parameters": [_IDEMPOTENCY_KEY]},
                 "get": _call("List jobs", {"200": _answer("A page, newest first.", "Page")}, refused=(400,))
-                | {"parameters": _LISTING},
+                | {"parameters": listing.DESCRIBED},
             },
             "/v1/jobs/{job_id}": {
                 "get": _call("Show a job", {"200": job}, refused=(400, 404)),
@@ -217,35 +216,3 @@ _IDEMPOTENCY_KEY = {
     "description": "The same request again with the same key, for a day, makes no second job.",
     "schema": {"type": "string", "pattern": f"^[\\x21-\\x7e]{{1,{LONGEST_KEY}}}$"},
 }
-_LIMIT = {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE}
-
-
-def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": schema, **more}
-
-
-_LISTING = [
-    _parameter(
-        "status",
-        "Any of these; repeated, or with commas in between.",
-        {"type": "array", "items": {"enum": list(Status)}},
-    ),
-    _parameter("model", "The id of the model.", _TEXT),
-    _parameter("external_id", "The caller's own name for the job.", _TEXT),
-    _parameter(
-        "metadata",
-        "`metadata.KEY=VALUE`: jobs with this pair in their metadata; of several all must be there.",
-        {
-            "type": "object",
-            "patternProperties": {r"^metadata\..": _TEXT},
-            "additionalProperties": False,
-            "maxProperties": MOST_PAIRS,
-        },
-        style="form",
-        explode=True,
-    ),
-    _parameter("created_after", "Jobs accepted at this time or later.", _TIME),
-    _parameter("created_before", "Jobs accepted before this time.", _TIME),
-    _parameter("limit", "Most jobs on a page.", _LIMIT),
-    _parameter("cursor", "The `next_cursor` of a page.", _TEXT),
-]
