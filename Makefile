@@ -4,9 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := service tests migrations benchmarks
+SEED ?= 1
+JOBS ?= 10000
+FAULTS ?= 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check fix bench lock clean
+.PHONY: help demo dev test check chaos planted fix bench lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -34,6 +37,12 @@ check: $(READY) ## What CI runs: format, lint, imports, types, tests
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	@$(MAKE) --no-print-directory test
+
+chaos: $(READY) ## 10,000 jobs through 1,000 faults (SEED, JOBS, FAULTS), a quarter of an hour
+	@cd tests && ../$(BIN)/python -m chaos.run --seed $(SEED) --jobs $(JOBS) --faults $(FAULTS)
+
+planted: $(READY) ## Chaos with a bug planted, three times: each must be found
+	@cd tests && ../$(BIN)/python -m chaos.planted
 
 fix: $(READY) ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix $(SOURCES)
