@@ -12,6 +12,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from service import __version__
 from service.http import NotSentError, Transport, UnansweredError, options, retry_after
 from service.upstream import answers
 from service.upstream.measured import measured
@@ -53,8 +54,14 @@ class Upstream:
     """A client of one base URL, for any number of tokens."""
 
     def __init__(
-        self, base_url: str, *, submits: httpx.AsyncClient, reads: httpx.AsyncClient, submit_deadline: float
+        self,
+        base_url: str,
+        *,
+        submits: httpx.AsyncBaseTransport,
+        reads: httpx.AsyncBaseTransport,
+        submit_deadline: float,
     ) -> None:
+        """Transports, not clients: a client keeps cookies, follows redirects and takes a third more CPU."""
         self._base = base_url
         self._submits = submits
         self._reads = reads
@@ -63,12 +70,10 @@ class Upstream:
     @classmethod
     def connect(cls, base_url: str, *, submit_slots: int, read_slots: int, submit_deadline: float) -> Self:
         """With connections of our own: so many submits and so many reads at once."""
-        submits = Transport(connections=submit_slots, keepalive_seconds=SUBMIT_IDLE_SECONDS)
-        reads = Transport(connections=read_slots, keepalive_seconds=READ_IDLE_SECONDS)
         return cls(
             base_url,
-            submits=httpx.AsyncClient(transport=submits),
-            reads=httpx.AsyncClient(transport=reads),
+            submits=Transport(connections=submit_slots, keepalive_seconds=SUBMIT_IDLE_SECONDS),
+            reads=Transport(connections=read_slots, keepalive_seconds=READ_IDLE_SECONDS),
             submit_deadline=submit_deadline,
         )
 
@@ -82,7 +87,7 @@ class Upstream:
         self, model: str, inputs: dict[str, Any], *, token: str, not_after: float
     ) -> SubmitOutcome:
         """Ask for work, once. Nothing is sent after `not_after`, a time of `time.monotonic()`."""
-        request = self._submits.build_request(
+        request = httpx.Request(
             "POST",
             f"{self._base}/v1/models/{model}",
             content=msgspec.json.encode(inputs),
@@ -90,7 +95,7 @@ class Upstream:
             extensions=options(deadline=self._submit_deadline, not_after=not_after, max_bytes=LARGEST_ANSWER),
         )
         try:
-            response = await self._submits.send(request)
+            response = await _answered(self._submits, request)
         except NotSentError as error:
             return Unreachable(str(error))
         except UnansweredError as error:
@@ -118,20 +123,30 @@ class Upstream:
     async def _read(
         self, method: str, request_id: str, what: str, token: str
     ) -> httpx.Response | Unreachable:
-        request = self._reads.build_request(
+        request = httpx.Request(
             method,
             f"{self._base}/v1/requests/{quote(request_id, safe='')}/{what}",
             headers=_headers(token),
             extensions=options(deadline=READ_SECONDS, max_bytes=LARGEST_ANSWER),
         )
         try:
-            return await self._reads.send(request)
+            return await _answered(self._reads, request)
         except (NotSentError, UnansweredError) as error:
             return Unreachable(str(error))
 
 
+async def _answered(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
+    response = await transport.handle_async_request(request)
+    await response.aread()
+    return response
+
+
 def _headers(token: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {token}", "accept": "application/json"}
+    return {
+        "authorization": f"Bearer {token}",
+        "accept": "application/json",
+        "user-agent": f"edit-jobs/{__version__}",
+    }
 
 
 def _of_submit(response: httpx.Response) -> SubmitOutcome:

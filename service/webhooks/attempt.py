@@ -40,19 +40,18 @@ class Attempt:
     record: Record
 
 
-def connect(*, connections: int, allowed: Sequence[IPNetwork]) -> httpx.AsyncClient:
-    """A client that calls strangers: judged addresses only, nothing inflated, no redirect followed."""
-    transport = Transport(
+def connect(*, connections: int, allowed: Sequence[IPNetwork]) -> Transport:
+    """What calls strangers: judged addresses only, nothing inflated, no redirect followed."""
+    return Transport(
         connections=connections,
         keepalive_seconds=KEPT_ALIVE_SECONDS,
         decompress=False,
         judge=judge(allowed),
     )
-    return httpx.AsyncClient(transport=transport)
 
 
 async def post(
-    client: httpx.AsyncClient, delivery: Claimed, *, secrets: Sequence[str], deadline: float
+    transport: Transport, delivery: Claimed, *, secrets: Sequence[str], deadline: float
 ) -> Attempt:
     """Send it once; `deadline` is in seconds, for everything together."""
     begun = time.monotonic()
@@ -64,7 +63,8 @@ async def post(
         extensions=options(deadline=deadline, max_bytes=MOST_READ, beyond="cut"),
     )
     try:
-        response = await client.send(request)
+        response = await transport.handle_async_request(request)
+        await response.aread()
     except (NotSentError, UnansweredError) as error:
         return failed(*_of_failure(error), begun=begun)
     return _of_answer(response, at=delivery.at, begun=begun)

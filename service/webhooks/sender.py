@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self, TypeVar
 
-import httpx
-
 from service.backoff import Random, exponential
 from service.clock import Clock, postgres_time
 from service.database import Connection, Database, is_outage
 from service.encryption import Vault
+from service.http import Transport
 from service.settings import Settings
 from service.telemetry import log
 from service.webhooks import store
@@ -44,7 +43,7 @@ class Sender:
         self,
         database: Database,
         *,
-        client: httpx.AsyncClient,
+        transport: Transport,
         vault: Vault,
         owner: str,
         waits: Sequence[float],
@@ -54,7 +53,7 @@ class Sender:
         rand: Random = random.random,
     ) -> None:
         self._database = database
-        self._client = client
+        self._transport = transport
         self._keychain = Keychain(database, vault)
         self._owner = owner
         self._waits = waits
@@ -78,7 +77,7 @@ class Sender:
         """With connections of its own, as the settings say."""
         return cls(
             database,
-            client=connect(connections=SLOTS, allowed=settings.webhook_allowed_networks),
+            transport=connect(connections=SLOTS, allowed=settings.webhook_allowed_networks),
             vault=settings.vault,
             owner=owner,
             waits=settings.webhook_retry_schedule,
@@ -119,7 +118,7 @@ class Sender:
 
     async def close(self) -> None:
         """Close all connections to receivers."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def _next_turn(self) -> None:
         try:
@@ -183,7 +182,7 @@ class Sender:
             if begun > claimed_at + MARGIN_SECONDS:
                 await self._give_back([delivery])  # the lease would not outlive the attempt
                 return
-            attempt = await post(self._client, delivery, secrets=secrets, deadline=self._deadline)
+            attempt = await post(self._transport, delivery, secrets=secrets, deadline=self._deadline)
         except Exception as error:
             # A fault of ours, or no secret that can be read. It must not be tried again without a pause.
             self._report(error, "delivery.unsent", delivery_id=str(delivery.id))

@@ -60,7 +60,7 @@ class Engine:
         self._receivers = connect(connections=SLOTS, allowed=settings.webhook_allowed_networks)
         self._sender = Sender(
             self._database,
-            client=self._receivers,
+            transport=self._receivers,
             vault=settings.vault,
             owner=owner.name,
             waits=settings.webhook_retry_schedule,

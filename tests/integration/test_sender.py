@@ -9,7 +9,6 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 from aiohttp import web
 from sqlalchemy import text
@@ -139,15 +138,15 @@ class Senders:
         self,
         *,
         name: str = "one",
-        client: httpx.AsyncClient | None = None,
+        transport: Transport | None = None,
         deadline: float = PATIENCE,
         rand: Random = lambda: 0.0,
     ) -> AsyncIterator[Sender]:
         """At the end of the block all attempts that were begun are settled."""
-        async with client or httpx.AsyncClient(transport=Transport(judge=judge(LOOPBACK))) as connections:
+        async with transport or Transport(judge=judge(LOOPBACK)) as connections:
             sender = Sender(
                 self._database,
-                client=connections,
+                transport=connections,
                 vault=self._vault,
                 owner=name,
                 waits=WAITS,
@@ -370,8 +369,8 @@ async def test_a_name_that_leads_to_a_forbidden_address_is_not_connected_to(send
         server.setblocking(False)
         port = server.getsockname()[1]
         await senders.tell(f"https://good.example:{port}/hook")
-        client = httpx.AsyncClient(transport=Transport(judge=judge(()), resolve=resolve))
-        async with senders.running(client=client):
+        transport = Transport(judge=judge(()), resolve=resolve)
+        async with senders.running(transport=transport):
             await asyncio.wait_for(asked.wait(), PATIENCE)
         with pytest.raises(BlockingIOError):
             server.accept()

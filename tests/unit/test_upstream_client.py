@@ -53,8 +53,8 @@ def upstream(given: Answer, seen: list[httpx.Request] | None = None) -> Upstream
             raise given
         return given
 
-    client = httpx.AsyncClient(transport=httpx.MockTransport(handle))
-    return Upstream("https://up.example", submits=client, reads=client, submit_deadline=60)
+    transport = httpx.MockTransport(handle)
+    return Upstream("https://up.example", submits=transport, reads=transport, submit_deadline=60)
 
 
 async def submit(given: Answer, seen: list[httpx.Request] | None = None) -> object:
