@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import console, keys, tenants
+from service.cli import console, jobs, keys, tenants
 from service.cli.failures import Commands
 
 app = typer.Typer(
@@ -112,7 +112,7 @@ def migrate() -> None:
     from service.settings import load
 
     settings = load()
-    with explained(settings):
+    with explained(settings.database_url):
         upgrade(settings.database_url)
     console.out.print(f"The database is at version {head()}.")
 
@@ -137,5 +137,17 @@ def simulator(
     run(options, host=host, port=port, announce=console.out.print)
 
 
+@app.command(rich_help_panel=LOOK_AFTER)
+def doctor(json: tenants.Json = False) -> None:
+    """Check the settings and everything the service talks to, and say what to do about what is wrong.
+
+    Changes nothing and costs nothing. Exits with 1 if anything is wrong.
+    """
+    from service.cli.doctor import run
+
+    run(json=json)
+
+
+app.add_typer(jobs.app, name="jobs", rich_help_panel=LOOK_AFTER)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=LOOK_AFTER)
 app.add_typer(keys.app, name="keys", rich_help_panel=LOOK_AFTER)

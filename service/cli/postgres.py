@@ -1,4 +1,4 @@
-"""A command's one transaction on Postgres, and what is said when there is none to be had."""
+"""What a command does on Postgres, and what is said when it cannot be reached."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from service.cli.failures import CommandError
 from service.database import Connection, Database, UnknownVersionError, is_outage
-from service.settings import Settings
+from service.settings import PREFIX, Settings
 
 Result = TypeVar("Result")
 
@@ -19,30 +19,37 @@ _REFUSALS = ("28", "3D", "42501", "55P03")
 _NO_SUCH_TABLE_OR_COLUMN = ("42P01", "42703")
 
 
-def in_transaction(settings: Settings, work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Do the work and commit it, or none of it; raises CommandError if Postgres does not let us."""
+def on_database(settings: Settings, work: Callable[[Database], Awaitable[Result]]) -> Result:
+    """Do the work, which commits what it does; raises CommandError if Postgres does not let us."""
 
     async def run() -> Result:
-        database = Database(settings.database_url, connections=1)
+        database = Database(settings.database_url, connections=2)
         try:
-            async with database.transaction() as connection:
-                return await work(connection)
+            return await work(database)
         finally:
             await database.close()
 
-    with explained(settings):
+    with explained(settings.database_url):
         return asyncio.run(run())
 
 
+def in_transaction(settings: Settings, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+    """The same for what is committed as a whole, or none of it."""
+
+    async def run(database: Database) -> Result:
+        async with database.transaction() as connection:
+            return await work(connection)
+
+    return on_database(settings, run)
+
+
 @contextmanager
-def explained(settings: Settings) -> Iterator[None]:
-    """Turn what an operator can mend about Postgres into a CommandError that names it."""
+def explained(database_url: str, *, name: str = "DATABASE_URL") -> Iterator[None]:
+    """Turn what an operator can mend about Postgres into a CommandError that names it, or the setting."""
     try:
-        url = make_url(settings.database_url)
+        url = make_url(database_url)
     except (ArgumentError, ValueError):
-        raise CommandError(
-            "EDIT_JOBS_DATABASE_URL is not postgresql://user:password@host:port/name"
-        ) from None
+        raise CommandError(f"{PREFIX}{name} is not postgresql://user:password@host:port/name") from None
     try:
         yield
     except UnknownVersionError as error:

@@ -6,7 +6,7 @@ from prometheus_client.metrics_core import Metric
 
 from service.database import Database, is_outage
 from service.jobs.lifecycle import Status
-from service.jobs.store.standing import standing
+from service.jobs.store.census import census
 from service.telemetry import metrics
 from service.tenants import tokens
 
@@ -18,7 +18,7 @@ async def gauges(database: Database) -> list[Metric]:
     """Jobs that have not ended, and accounts in trouble; only that Postgres is away if it is."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), database.statement() as connection:
-            found = await standing(connection)
+            found = await census(connection)
             troubles = await tokens.troubles(connection)
     except Exception as error:
         if not is_outage(error):

@@ -218,7 +218,7 @@ def _unheard(response: httpx.Response, document: dict[str, Any]) -> Unheard:
     if _is_of_the_account(http, code):
         return Denied(answers.message(document) or f"HTTP {http}", http, code)
     if code == answers.NOT_FOUND or http == 404:
-        return Missing()
+        return Missing(code)
     return Garbled(f"HTTP {http}: {response.content[:200].decode(errors='replace')}")
 
 

@@ -79,7 +79,9 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """It does not know the id: too early, or deleted."""
+    """It does not know the id: too early, or deleted. Without a code, somebody else may have answered."""
+
+    error_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

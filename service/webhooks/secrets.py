@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Table, func, insert, or_, select
 
 from service.database import Connection, Database
-from service.encryption import Vault
+from service.encryption import UnreadableSecretError, Vault
 from service.ids import uuid7
 from service.webhooks.models import SecretRow
 from service.webhooks.signing import new_secret
@@ -64,3 +64,17 @@ class Keychain:
                 self._known.clear()
             self._known[tenant_id] = (now + REMEMBERED_SECONDS, secrets)
         return secrets
+
+
+async def unreadable(connection: Connection, vault: Vault) -> tuple[int, int]:
+    """How many secrets are stored, and how many of them this vault cannot open."""
+    rows = (await connection.execute(select(SECRETS.c.id, SECRETS.c.sealed))).all()
+    return len(rows), sum(not _opens(vault, row.sealed, row.id) for row in rows)
+
+
+def _opens(vault: Vault, sealed: bytes, row: UUID) -> bool:
+    try:
+        vault.open(sealed, row=row)
+    except UnreadableSecretError:
+        return False
+    return True

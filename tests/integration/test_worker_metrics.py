@@ -15,7 +15,7 @@ from service.database import Database
 from service.dev.processes import free_port
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
-from service.jobs.store.standing import _STANDING
+from service.jobs.store.census import _CENSUS
 from service.queue import Bell
 from service.worker.metrics import telling_metrics
 
@@ -127,7 +127,7 @@ async def test_counting_what_has_not_ended_reads_nothing_that_has(
         await driver.execute("VACUUM ANALYZE jobs")
     async with database.statement() as connection:
         explained = await connection.execute(
-            text(f"EXPLAIN (ANALYZE, FORMAT JSON) {_STANDING.text}"), {"now": None}
+            text(f"EXPLAIN (ANALYZE, FORMAT JSON) {_CENSUS.text}"), {"now": None}
         )
         nodes = list(walk(explained.scalar_one()[0]["Plan"]))
     read = [node for node in nodes if "Relation Name" in node or "Index Name" in node]

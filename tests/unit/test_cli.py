@@ -1,4 +1,5 @@
 import base64
+import json
 import os
 import re
 import socket
@@ -23,6 +24,12 @@ COMMANDS = [
     ["worker"],
     ["migrate"],
     ["simulator"],
+    ["doctor"],
+    ["jobs"],
+    ["jobs", "list"],
+    ["jobs", "show"],
+    ["jobs", "cancel"],
+    ["jobs", "retry"],
     ["tenants"],
     ["tenants", "create"],
     ["tenants", "list"],
@@ -81,6 +88,7 @@ def test_the_version_is_told() -> None:
         ["api"],
         ["worker"],
         ["migrate"],
+        ["jobs", "list"],
         ["tenants", "list"],
         ["tenants", "create", "shop"],
         ["keys", "create", "shop"],
@@ -116,6 +124,10 @@ def test_a_worker_needs_a_token_for_the_upstream() -> None:
         ["keys", "list"],
         ["keys", "create", "shop"],
         ["keys", "revoke", "01890a5d-ac96-774b-bcce-b302099a8057"],
+        ["jobs", "list"],
+        ["jobs", "show", "01890a5d-ac96-774b-bcce-b302099a8057"],
+        ["jobs", "cancel", "01890a5d-ac96-774b-bcce-b302099a8057"],
+        ["jobs", "retry", "01890a5d-ac96-774b-bcce-b302099a8057"],
     ],
     ids=" ".join,
 )
@@ -155,6 +167,8 @@ def test_a_parameter_that_the_driver_does_not_know_is_named(monkeypatch: pytest.
         ["tenants", "create", "shop", "--max-in-flight", "many"],
         ["tenants", "create", "shop", "--max-in-flight", "2147483648"],
         ["keys", "revoke", "not-an-id"],
+        ["jobs", "show", "not-an-id"],
+        ["jobs", "list", "--limit", "0"],
         ["api", "--port", "65536"],
         ["api", "--processes", "0"],
         ["dev", "--port", "0"],
@@ -216,6 +230,38 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
     result = run("demo")
     assert result.exit_code == 1
     assert ".edit-jobs" in result.stderr
+
+
+@pytest.mark.usefixtures("_postgres_away")
+def test_the_doctor_says_what_is_wrong_and_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REDIS_URL", "UPSTREAM_URL", "PUBLIC_URL"):
+        scheme = "redis" if name == "REDIS_URL" else "http"
+        monkeypatch.setenv(f"EDIT_JOBS_{name}", f"{scheme}://127.0.0.1:1")
+    result = run("doctor")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert [line.split()[:2] for line in lines if line[0] != " "] == [
+        ["✓", "settings"],
+        ["✗", "Postgres"],
+        ["✗", "Redis"],
+        ["✗", "upstream"],
+        ["!", "PUBLIC_URL"],
+    ]
+    assert "→ check EDIT_JOBS_DATABASE_URL, and that it runs" in result.stdout
+    assert "hunter2" not in result.output
+    told = json.loads(run("doctor", "--json").stdout)
+    assert told["ok"] is False
+    assert [check["health"] for check in told["checks"]] == ["good", "bad", "bad", "bad", "odd"]
+
+
+def test_the_doctor_stops_at_settings_that_cannot_be_used() -> None:
+    result = run("doctor", "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert [check["found"] for check in told["checks"]] == [
+        "EDIT_JOBS_DATABASE_URL: is not set",
+        "EDIT_JOBS_SECRET_KEY: is not set",
+    ]
 
 
 def test_help_and_mistakes_wait_for_nothing_heavy() -> None:

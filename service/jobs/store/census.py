@@ -11,7 +11,7 @@ from service.jobs.store.table import HAS_ENDED, NOW
 
 # Two parts, each with a condition that is word by word that of a partial index: what has ended is not read,
 # however much of it is stored.
-_STANDING = text(
+_CENSUS = text(
     f"""
     SELECT status, model, count(*) AS jobs, min(created_at) AS oldest, {NOW} AS now FROM (
         SELECT status, model, created_at FROM jobs WHERE status = '{Status.ACCEPTED}'
@@ -24,7 +24,7 @@ _STANDING = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Count:
     """Jobs of one model in one state; `oldest` is in seconds since it was accepted."""
 
     status: Status
@@ -33,10 +33,10 @@ class Standing:
     oldest: float
 
 
-async def standing(connection: Connection, *, now: datetime | None = None) -> list[Standing]:
+async def census(connection: Connection, *, now: datetime | None = None) -> list[Count]:
     """All jobs that have not ended, counted."""
-    rows = await connection.execute(_STANDING, {"now": now})
+    rows = await connection.execute(_CENSUS, {"now": now})
     return [
-        Standing(Status(row.status), row.model, row.jobs, max(0.0, (row.now - row.oldest).total_seconds()))
+        Count(Status(row.status), row.model, row.jobs, max(0.0, (row.now - row.oldest).total_seconds()))
         for row in rows
     ]

@@ -1,0 +1,217 @@
+"""What `edit-jobs doctor` checks. Nothing is changed anywhere, and nothing that is asked costs money."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+from uuid import uuid4
+
+import httpx
+from sqlalchemy import text
+
+from service.cli import console
+from service.cli.failures import CommandError
+from service.cli.postgres import explained
+from service.database import Database, head
+from service.queue import Bell
+from service.settings import PREFIX, Settings
+from service.tenants import tokens
+from service.upstream.client import Upstream
+from service.upstream.outcomes import (
+    Denied,
+    Finished,
+    Garbled,
+    InQueue,
+    Missing,
+    Running,
+    Throttled,
+    Unreachable,
+)
+from service.webhooks import secrets
+
+PATIENCE_SECONDS = 10.0
+OLDEST_POSTGRES = 15
+"""The first that knows `NULLS NOT DISTINCT`, which the tables use."""
+
+_SERVER = text(
+    "SELECT current_setting('server_version'), current_setting('server_version_num'), current_user"
+)
+_HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
+_VERSION = text("SELECT version_num FROM alembic_version")
+
+
+class Health(StrEnum):
+    """How a check came out. Only what is bad keeps the service from working."""
+
+    GOOD = "good"
+    ODD = "odd"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found, and what to do about it."""
+
+    check: str
+    health: Health
+    found: str
+    todo: str = ""
+
+    def document(self) -> dict[str, str | None]:
+        """As JSON."""
+        return {"check": self.check, "health": self.health, "found": self.found, "todo": self.todo or None}
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Make all checks, side by side; the findings are in a fixed order."""
+    groups = await asyncio.gather(
+        _postgres(settings), _redis(settings), _upstream(settings), _public_url(settings)
+    )
+    return [finding for group in groups for finding in group]
+
+
+async def _postgres(settings: Settings) -> list[Finding]:
+    places = {"DATABASE_URL": settings.database_url}
+    if settings.api_database_url:
+        places["API_DATABASE_URL"] = settings.api_database_url
+    found = [await _reached(name, url) for name, url in places.items()]
+    if found[0].health is Health.BAD:
+        return found
+    async with _one_connection(settings.database_url) as database:
+        schema = await _schema(database)
+        found.append(schema)
+        if schema.health is not Health.BAD:
+            found.append(await _secrets(database, settings))
+            found.append(await _account(database))
+    return found
+
+
+async def _reached(name: str, url: str) -> Finding:
+    check = "Postgres" if name == "DATABASE_URL" else "Postgres for the API"
+    try:
+        with explained(url, name=name):
+            async with _one_connection(url) as database, database.statement() as connection:
+                version, number, role = (await connection.execute(_SERVER)).one()
+    except CommandError as error:
+        return Finding(check, Health.BAD, str(error), f"check {PREFIX}{name}, and that it runs")
+    found = f"version {version}, as role {role}"
+    if int(number) < OLDEST_POSTGRES * 10_000:
+        return Finding(check, Health.BAD, found, f"needs Postgres {OLDEST_POSTGRES} or newer; tested on 18")
+    return Finding(check, Health.GOOD, found)
+
+
+async def _schema(database: Database) -> Finding:
+    wanted = head()
+    async with database.statement() as connection:
+        version = None
+        if (await connection.execute(_HAS_VERSION)).scalar():
+            version = (await connection.execute(_VERSION)).scalar()
+    if version is None or version < wanted:
+        return Finding(
+            "schema",
+            Health.BAD,
+            f"is {version or 'missing'}, and {wanted} is needed",
+            "run edit-jobs migrate",
+        )
+    if version > wanted:
+        return Finding("schema", Health.ODD, f"is {version}, newer than this program's {wanted}", "deploy it")
+    return Finding("schema", Health.GOOD, f"is {version}")
+
+
+async def _secrets(database: Database, settings: Settings) -> Finding:
+    async with database.statement() as connection:
+        stored, unreadable = await secrets.unreadable(connection, settings.vault)
+    if unreadable:
+        return Finding(
+            "SECRET_KEY",
+            Health.BAD,
+            f"does not open {unreadable} of {stored} stored secrets",
+            f"add the key they were sealed with to {PREFIX}SECRET_KEY, after a comma",
+        )
+    return Finding("SECRET_KEY", Health.GOOD, f"opens all {stored} stored secrets")
+
+
+async def _account(database: Database) -> Finding:
+    """What workers have found: only a submit tells whether there is a balance, and it would cost money."""
+    async with database.statement() as connection:
+        troubles = await tokens.troubles(connection)
+    for trouble in troubles:
+        found = f"is turned away since {console.moment(trouble.since)}: {trouble.message}"
+        todo = "mend it at the upstream: jobs wait, and go on by themselves"
+        return Finding("account", Health.BAD, found, todo)
+    return Finding("account", Health.GOOD, "no worker reports that the upstream turns it away")
+
+
+async def _redis(settings: Settings) -> list[Finding]:
+    bell = Bell(settings.redis_url)
+    reachable = await _in_time(bell.is_reachable(), otherwise=False)
+    await bell.close()
+    if reachable:
+        return [Finding("Redis", Health.GOOD, "answers")]
+    todo = f"check {PREFIX}REDIS_URL, and that it runs; until then jobs start up to a second later"
+    return [Finding("Redis", Health.BAD, "does not answer", todo)]
+
+
+async def _upstream(settings: Settings) -> list[Finding]:
+    if not settings.upstream_token:
+        todo = f"set {PREFIX}UPSTREAM_TOKEN: without it no worker starts"
+        return [Finding("upstream", Health.BAD, "there is no token", todo)]
+    upstream = Upstream.connect(settings.upstream_url, submit_slots=1, read_slots=1, submit_deadline=1)
+    began = time.monotonic()
+    try:
+        # Nobody has a job of this id: who may ask is told that, and who may not is told so first.
+        outcome = await upstream.status(str(uuid4()), token=settings.upstream_token)
+    finally:
+        await upstream.close()
+    took = f"answered after {time.monotonic() - began:.1f} s"
+    strange = f"check {PREFIX}UPSTREAM_URL: this is not how the model API answers"
+    match outcome:
+        case Missing(None):
+            told = Health.BAD, "answers 404, without a code of the model API", strange
+        case Missing() | InQueue() | Running() | Finished():
+            told = Health.GOOD, f"accepts the token, {took}", ""
+        case Throttled():
+            told = Health.ODD, f"asks to wait, {took}", "ask again in a minute"
+        case Denied(message):
+            told = Health.BAD, f"turns the token away: {message}", f"check {PREFIX}UPSTREAM_TOKEN"
+        case Unreachable(reason):
+            todo = f"check {PREFIX}UPSTREAM_URL, and that this machine may call it"
+            told = Health.BAD, f"cannot be reached: {reason}", todo
+        case Garbled(reason):
+            told = Health.BAD, reason, strange
+        case _:
+            assert_never(outcome)
+    return [Finding("upstream", *told)]
+
+
+async def _public_url(settings: Settings) -> list[Finding]:
+    url = settings.public_url
+    async with httpx.AsyncClient(timeout=3) as client:
+        try:
+            healthy = (await client.get(f"{url}/health/live")).json() == {"status": "ok"}
+        except (httpx.HTTPError, ValueError):
+            healthy = False
+    if healthy:
+        return [Finding("PUBLIC_URL", Health.GOOD, f"{url} leads to the API")]
+    todo = "callers are told URLs that begin with it: start the API, or check it from where they are"
+    return [Finding("PUBLIC_URL", Health.ODD, f"{url} does not lead to the API from here", todo)]
+
+
+async def _in_time(work: Awaitable[bool], *, otherwise: bool) -> bool:
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await work
+    except TimeoutError:
+        return otherwise
+
+
+@asynccontextmanager
+async def _one_connection(url: str) -> AsyncIterator[Database]:
+    database = Database(url, connections=1)
+    try:
+        yield database
+    finally:
+        await database.close()
