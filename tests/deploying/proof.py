@@ -158,6 +158,8 @@ def _prove(image: Stage, settings: dict[str, str], folder: Path) -> None:
             job = _call("GET", f"/v1/jobs/{job['id']}", key)
         print(f"job {job['id']} ended as {job['status']}")
         assert job["status"] == "completed"
+        for container, trouble in ((api, "redis.away"), (worker, "bell.deaf")):
+            assert trouble not in container.log.read_text(), "Redis was not heard"
         print(f"after SIGTERM the worker ended in {worker.stop():.1f} s, the API in {api.stop():.1f} s")
         several = start("several", "api", "--processes", "2")
         try:
