@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 # Wider than anything printed: a terminal breaks long lines itself, and what is copied stays whole.
@@ -39,13 +38,23 @@ def facts(title: str, values: Mapping[str, object], *, note: str = "") -> None:
 
 
 def listing(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table without lines around it, so that it can be cut and searched."""
-    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    out.print(table)
+    """A table without lines around it, so that it can be cut and searched; without columns, without a head.
+
+    The last column is not padded: a terminal would break lines that end in nothing but blanks.
+    """
+    cells = [[_cell(value) for value in row] for row in rows]
+    head = [[Text(name, style="bold") for name in columns]] if columns else []
+    widths = [max(cell.cell_len for cell in column) for column in zip(*head, *cells, strict=True)]
+    for line in (*head, *cells):
+        for cell, width in zip(line[:-1], widths, strict=False):
+            cell.pad_right(width - cell.cell_len)
+        out.print(Text("  ").join(line))
 
 
 def moment(at: datetime | None) -> str | None:
     """RFC 3339 in UTC, to the second."""
     return None if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _cell(value: object) -> Text:
+    return value.copy() if isinstance(value, Text) else Text("" if value is None else str(value))

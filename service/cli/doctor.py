@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from service.cli import console
@@ -43,9 +42,9 @@ def _examined() -> Sequence[Finding]:
 
 
 def _show(findings: Sequence[Finding]) -> None:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    rows: list[tuple[object, ...]] = []
     for finding in findings:
-        table.add_row(_MARKS[finding.health], Text(finding.check, style="bold"), Text(finding.found))
+        rows.append((_MARKS[finding.health], Text(finding.check, style="bold"), finding.found))
         if finding.todo:
-            table.add_row("", "", Text(f"→ {finding.todo}", style="yellow"))
-    console.out.print(table)
+            rows.append(("", "", Text(f"→ {finding.todo}", style="yellow")))
+    console.listing((), rows)
