@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from litestar import Request
 
-from service.api.headers import header
+from service.api.headers import only
 from service.api.parts import Parts
 from service.jobs.accept import Acceptance, accept
 from service.jobs.idempotency import HEADER, REPLAYED_HEADER, accept_once, once
@@ -19,7 +19,7 @@ async def accepted(request: Asked, body: object, *, interface: str) -> Acceptanc
     """The job for this body, which an interface of that name got or made."""
     parts, tenant = Parts.of(request), request.auth.tenant
     asked = parts.envelope.read(body)
-    key = header(request.scope, _HEADER)
+    key = only(request.scope, _HEADER)
     if key is None:
         job = await accept(parts.database, tenant, asked, bell=parts.bell, clock=parts.clock)
         return Acceptance(job, delivery=None, is_new=True)

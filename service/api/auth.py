@@ -5,7 +5,7 @@ from typing import Any
 
 from litestar import Request
 
-from service.api.headers import header
+from service.api.headers import only
 from service.api.parts import Parts
 from service.errors import ForbiddenError, UnauthorizedError
 
@@ -30,7 +30,7 @@ async def any_key(request: Request[Any, Any, Any]) -> None:
 
 
 def _token(request: Request[Any, Any, Any]) -> str:
-    given = header(request.scope, b"authorization")
+    given = only(request.scope, b"authorization")
     if given is None:
         raise UnauthorizedError("Send your key in the header Authorization: Bearer <key>.")
     scheme, _, token = given.partition(" ")

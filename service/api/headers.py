@@ -2,6 +2,8 @@
 
 from litestar.types import Scope
 
+from service.errors import BadRequestError
+
 
 def header(scope: Scope, name: bytes) -> str | None:
     """The first value of that header; `name` in lower case."""
@@ -11,10 +13,20 @@ def header(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+def only(scope: Scope, name: bytes) -> str | None:
+    """The value of a header that decides: given twice, a proxy may have read the other one.
+
+    Raises BadRequestError.
+    """
+    if sum(given == name for given, _ in scope["headers"]) > 1:
+        raise BadRequestError(f"The header {name.decode().title()} can be given once.")
+    return header(scope, name)
+
+
 def accepts(scope: Scope, media_type: str) -> bool:
     """Whether the caller takes an answer of this type (RFC 9110, 12.5.1); without a word it takes all."""
     wanted = header(scope, b"accept")
-    if wanted is None:
+    if not wanted:
         return True
     ranges = {part.partition(";")[0].strip().lower() for part in wanted.split(",")}
     return not ranges.isdisjoint({media_type, media_type.partition("/")[0] + "/*", "*/*"})

@@ -87,7 +87,10 @@ async def cancel_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
         public_url=parts.public_url,
         hold=parts.cancel_hold,
     )
-    return _answer(parts, job, status=200 if job.status is Status.CANCELLED else 202)
+    if job.status is not Status.CANCELLED:
+        return _answer(parts, job, status=202)
+    job, delivery = await reading.one(parts.database, request.auth.tenant, job.id)
+    return _answer(parts, job, delivery=delivery)
 
 
 @post("/v1/jobs/{job_id:str}/retry", before_request=needs("jobs:write"))

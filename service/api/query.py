@@ -27,7 +27,7 @@ class Query:
             names = ", ".join(shown(name) for name in unknown)
             there_are = ", ".join([*known, *([f"{prefix}KEY"] if prefix else [])])
             allowed = f"there are: {there_are}" if there_are else "there are none"
-            raise BadRequestError(f"Not a parameter of this call: {names}; {allowed}.")
+            self.fault(f"Not a parameter of this call: {names}; {allowed}.")
 
     def several(self, name: str) -> list[str]:
         """Its values; several come with commas in between, or by repeating the parameter."""
@@ -67,7 +67,7 @@ class Query:
 def nothing(raw: bytes) -> None:
     """For calls that take no parameters."""
     if raw:
-        Query(raw)
+        Query(raw).check()
 
 
 def single(raw: bytes, name: str) -> str | None:

@@ -48,7 +48,7 @@ def paths(webhook: dict[str, Any]) -> dict[str, Any]:
         "description": "Whether to tell the cost, where it is known.",
         "schema": {"type": "boolean", "default": False},
     }
-    taken = _call("Submit, as to RunComfy", 200, "RunComfyTaken", refused=(400, 403, 413, 415, 422))
+    taken = _call("Submit, as to RunComfy", 200, "RunComfyTaken", refused=(400, 403, 404, 413, 415, 422))
     taken["requestBody"] = {"required": True, "content": {"application/json": {"schema": _ref("Input")}}}
     taken["parameters"] = [url, _IDEMPOTENCY_KEY]
     result = _call("How it ended, as RunComfy tells", 200, "RunComfyResult", refused=(400, 403, 404))

@@ -12,6 +12,7 @@ from uvicorn.supervisors import Multiprocess
 
 from service import telemetry
 from service.api.app import create_app
+from service.api.protocol import Protocol
 from service.settings import Settings
 from service.telemetry import log
 from service.telemetry.metrics import SHARED_FOLDER
@@ -32,7 +33,7 @@ def run(settings: Settings, *, host: str, port: int, processes: int = 1) -> None
         port=port,
         workers=processes,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="on",
         access_log=False,

@@ -12,7 +12,13 @@ import ssl
 import time
 from typing import cast
 
-from aiohttp import ClientHandlerType, ClientRequest, ClientResponse, ServerDisconnectedError
+from aiohttp import (
+    ClientHandlerType,
+    ClientRequest,
+    ClientResponse,
+    ClientResponseError,
+    ServerDisconnectedError,
+)
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.connector import Connection
 
@@ -100,6 +106,9 @@ def reason_of(error: Exception) -> str:
     """What happened, in a line for people."""
     if isinstance(error, ServerDisconnectedError):
         return "the server closed the connection"
+    if isinstance(error, ClientResponseError):
+        # Its text names the whole URL, and what is in a URL's query may be a secret.
+        return f"the answer is not HTTP: {error.message.strip().partition(chr(10))[0]}"[:300]
     if isinstance(error, OSError) and (text := error.strerror):
         # What asyncio and aiohttp put there for an errno of the system names addresses and URLs.
         own = isinstance(error, ssl.SSLError | socket.gaierror)

@@ -46,17 +46,18 @@ class Schema:
             found = unstorable(value)
         except UnreadableError as reason:
             return [Fault(_pointer(at, reason.path), reason.message)]
+        more = 0
         if not self._validator.is_valid(value):
             unstored = {path for path, _ in found}  # of these the validator has nothing better to say
             errors = list(self._validator.iter_errors(value))
-            found += [
-                told for told in worded(errors, self.document, self._formats) if told[0] not in unstored
-            ]
+            more = max(0, len(errors) - MOST_FAULTS)
+            # To word a fault takes longer than to find it: those that will not be told are only counted.
+            told = worded(errors[:MOST_FAULTS], self.document, self._formats)
+            found += [fault for fault in told if fault[0] not in unstored]
         found.sort(key=_place)
-        told = list(dict.fromkeys(Fault(_pointer(at, path), message) for path, message in found))
-        if len(told) > MOST_FAULTS:
-            return [*told[:MOST_FAULTS], Fault(at, f"has {len(told) - MOST_FAULTS:,} more faults")]
-        return told
+        faults = list(dict.fromkeys(Fault(_pointer(at, path), message) for path, message in found))
+        more += max(0, len(faults) - MOST_FAULTS)
+        return [*faults[:MOST_FAULTS], Fault(at, f"has {more:,} more faults")] if more else faults
 
     def filled(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """A valid object with the defaults of its fields filled in, in the schema's order."""

@@ -144,8 +144,11 @@ def _of_answer(response: httpx.Response, *, at: datetime, begun: float) -> Attem
 
 def _words(response: httpx.Response) -> str:
     text = f"HTTP {response.status_code}"
-    if response.is_redirect:
-        text += f" to {response.headers['location'].partition('?')[0]}"
+    if target := response.headers.get("location", ""):
+        # Where it leads to, without what may be a secret: user info and query.
+        scheme, found, rest = target.partition("?")[0].partition("://")
+        authority, slash, path = rest.partition("/")
+        text += f" to {scheme}{found}{authority.rpartition('@')[2]}{slash}{path}"
     return text[:LONGEST_ERROR]
 
 

@@ -16,20 +16,29 @@ _ERASE = text(
     f"""
     WITH event AS (
         UPDATE events SET body = NULL WHERE job_id = :job_id AND tenant_id = :tenant_id RETURNING id
-    ), delivery AS (
-        UPDATE webhook_deliveries AS delivery
-        SET url = origin || '/[deleted]', reason = NULL, owner = NULL, lease_until = NULL,
-            status = CASE WHEN status IN ({ENDED_DELIVERIES}) THEN status ELSE 'cancelled' END,
-            finished_at = coalesce(finished_at, {NOW})
-        FROM event WHERE delivery.event_id = event.id
-        RETURNING delivery.id
     )
-    UPDATE webhook_attempts AS attempt SET response = ''
-    FROM delivery WHERE attempt.delivery_id = delivery.id
+    UPDATE webhook_deliveries AS delivery
+    SET url = origin || '/[deleted]', reason = NULL, owner = NULL, lease_until = NULL,
+        status = CASE WHEN status IN ({ENDED_DELIVERIES}) THEN status ELSE 'cancelled' END,
+        finished_at = coalesce(finished_at, {NOW})
+    FROM event WHERE delivery.event_id = event.id
     """  # noqa: S608  only constants of ours are put into it
+)
+
+# A statement of its own, so that it sees an attempt that was written while the first one waited for its row.
+_ERASE_ATTEMPTS = text(
+    """
+    UPDATE webhook_attempts SET response = '', error = NULL
+    FROM webhook_deliveries AS delivery
+    JOIN events ON events.id = delivery.event_id
+    WHERE webhook_attempts.delivery_id = delivery.id
+      AND events.job_id = :job_id AND events.tenant_id = :tenant_id
+    """
 )
 
 
 async def erase(connection: Connection, tenant: Tenant, job_id: UUID, *, now: datetime | None) -> None:
     """Cancel what is still to be delivered about the job, and forget what was; the caller commits."""
-    await connection.execute(_ERASE, {"job_id": job_id, "tenant_id": tenant.id, "now": now})
+    given = {"job_id": job_id, "tenant_id": tenant.id}
+    await connection.execute(_ERASE, given | {"now": now})
+    await connection.execute(_ERASE_ATTEMPTS, given)

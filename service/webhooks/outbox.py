@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from service.database import Connection
+from service.database import AnyConnection
 from service.ids import uuid7
 from service.webhooks.store import NOW
 
@@ -42,7 +42,9 @@ class Event:
     body: bytes
 
 
-async def record(connection: Connection, event: Event, urls: Sequence[str], *, now: datetime | None) -> None:
+async def record(
+    connection: AnyConnection, event: Event, urls: Sequence[str], *, now: datetime | None
+) -> None:
     """Keep the event, and one delivery for each different URL, due at once. The caller commits."""
     ways = list(dict.fromkeys(urls))
     given = {name: getattr(event, name) for name in Event.__slots__} | {

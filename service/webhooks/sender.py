@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 
 from service.backoff import Random, exponential
 from service.clock import Clock, postgres_time
-from service.database import Connection, Database, is_outage
+from service.database import AnyConnection, Database, is_outage
 from service.encryption import Vault
 from service.http import Transport
 from service.settings import Settings
@@ -29,6 +29,8 @@ SLOTS = 200
 """Attempts at once in this process."""
 LANE_SLOTS = 4
 """Attempts at once in one lane: a dead receiver holds up nobody else."""
+APART_SECONDS = 0.05
+"""Between two claims, unless there was more than the first could take: ends come singly, claims cost."""
 DEADLINE_SECONDS = 15.0
 MARGIN_SECONDS = 10.0
 """A lease outlives the deadline by this, for what comes before the attempt and after it."""
@@ -65,6 +67,7 @@ class Sender:
         self._attempts: set[asyncio.Task[None]] = set()
         self._busy: Counter[Lane] = Counter()
         self._woken = asyncio.Event()
+        self._left_behind = False
         self._stopping = False
         self._finished = asyncio.Event()
         self._finished.set()
@@ -120,17 +123,25 @@ class Sender:
         """Close all connections to receivers."""
         await self._transport.aclose()
 
+    def _look_again(self) -> None:
+        self._left_behind = True
+        self.wake()
+
     async def _next_turn(self) -> None:
+        apart = asyncio.get_running_loop().time() + APART_SECONDS
         try:
             async with asyncio.timeout(self._tick):
                 await self._woken.wait()
         except TimeoutError:
             pass
+        if not (self._left_behind or self._stopping):
+            await asyncio.sleep(apart - asyncio.get_running_loop().time())
+        self._left_behind = False
         self._woken.clear()
 
     async def _look(self) -> None:
         if time.monotonic() >= self._next_look_for_lost:
-            async with self._database.statement() as connection:
+            async with self._database.hot_statement() as connection:
                 await store.free_lost(connection)
             self._next_look_for_lost = time.monotonic() + self._tick
         if room := SLOTS - len(self._attempts):
@@ -138,7 +149,7 @@ class Sender:
 
     async def _claim(self, room: int) -> None:
         busy, at = self._busy.copy(), time.monotonic()
-        async with self._database.statement() as connection:
+        async with self._database.hot_statement() as connection:
             claimed = await store.claim(
                 connection,
                 owner=self._owner,
@@ -156,7 +167,7 @@ class Sender:
             self._attempts.add(asyncio.create_task(self._attempt(delivery, claimed_at=at)))
         taken = Counter(delivery.lane for delivery in claimed)
         if len(claimed) == room or any(busy[lane] + count >= LANE_SLOTS for lane, count in taken.items()):
-            self.wake()  # there may be more, and a slot may have become free meanwhile
+            self._look_again()  # there may be more, and a slot may have become free meanwhile
 
     async def _attempt(self, delivery: Claimed, *, claimed_at: float) -> None:
         try:
@@ -166,7 +177,7 @@ class Sender:
             self._report(error, "delivery.lost", delivery_id=str(delivery.id))
         finally:
             if len(self._attempts) >= SLOTS or self._busy[delivery.lane] >= LANE_SLOTS:
-                self.wake()  # only what was full can have left something behind
+                self._look_again()  # only what was full can have left something behind
             task = asyncio.current_task()
             assert task is not None
             self._attempts.discard(task)
@@ -198,21 +209,21 @@ class Sender:
             rand=self._rand,
         )
 
-        async def write(connection: Connection) -> bool:
+        async def write(connection: AnyConnection) -> bool:
             return await store.settle(connection, delivery, attempt.record, follows, now=self._clock())
 
         settled = await self._through_outages(lambda: self._stated(write))
         tell(delivery, attempt, follows, settled=settled)
 
     async def _give_back(self, deliveries: Sequence[Claimed]) -> None:
-        async def write(connection: Connection) -> None:
+        async def write(connection: AnyConnection) -> None:
             await store.give_back(connection, deliveries)
 
         if deliveries:
             await self._stated(write)
 
-    async def _stated(self, write: Callable[[Connection], Awaitable[T]]) -> T:
-        async with self._database.statement() as connection:
+    async def _stated(self, write: Callable[[AnyConnection], Awaitable[T]]) -> T:
+        async with self._database.hot_statement() as connection:
             return await write(connection)
 
     async def _through_outages(self, act: Callable[[], Awaitable[T]]) -> T:

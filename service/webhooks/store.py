@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import Table, bindparam, text
 from sqlalchemy.dialects.postgresql import BYTEA
 
-from service.database import Connection
+from service.database import AnyConnection, Connection
 from service.tenants.tenant import Tenant
 from service.webhooks.models import DeliveryRow, EventRow
 from service.webhooks.schedule import Delivered, Exhausted, Retry, Verdict
@@ -70,13 +70,19 @@ _CLAIM = text(
 )
 
 # The attempt is logged whether or not the delivery is still the owner's, since it was made; again is no
-# error, since the answer to the first time may have been lost.
+# error, since the answer to the first time may have been lost. What the receiver said is not kept when the
+# job was deleted meanwhile: it may repeat what it was sent.
 _SETTLE = text(
     f"""
-    WITH logged AS (
+    WITH delivery AS (
+        SELECT status FROM webhook_deliveries WHERE id = :id FOR UPDATE
+    ), logged AS (
         INSERT INTO webhook_attempts
                (delivery_id, number, tenant_id, at, status_code, latency_ms, error, response)
-        VALUES (:id, :number, :tenant_id, :at, :status_code, :latency_ms, :error, :response)
+        SELECT :id, :number, :tenant_id, :at, :status_code, :latency_ms,
+               CASE WHEN delivery.status <> 'cancelled' THEN CAST(:error AS text) END,
+               CASE WHEN delivery.status <> 'cancelled' THEN CAST(:response AS bytea) ELSE '' END
+        FROM delivery
         ON CONFLICT DO NOTHING
     )
     UPDATE webhook_deliveries
@@ -84,7 +90,8 @@ _SETTLE = text(
         due_at = CASE WHEN :status = 'pending'
                       THEN {NOW} + CAST(:wait AS float8) * interval '1 second' ELSE due_at END,
         finished_at = CASE WHEN :status <> 'pending' THEN {NOW} END
-    WHERE id = :id AND epoch = :epoch AND status = 'delivering'
+    FROM delivery  -- so that the row is locked and read before it is written
+    WHERE id = :id AND epoch = :epoch AND webhook_deliveries.status = 'delivering'
     RETURNING id
     """
 ).bindparams(bindparam("response", type_=BYTEA))
@@ -153,7 +160,7 @@ class Progress:
 
 
 async def claim(
-    connection: Connection,
+    connection: AnyConnection,
     *,
     owner: str,
     lease: float,
@@ -171,11 +178,11 @@ async def claim(
     rows = await connection.execute(
         _CLAIM, given | {"owner": owner, "lease": lease, "room": room, "cap": cap, "now": now}
     )
-    return [Claimed(**row._mapping) for row in rows]
+    return [Claimed(**dict(zip(Claimed.__slots__, row, strict=True))) for row in rows]
 
 
 async def settle(
-    connection: Connection, delivery: Claimed, record: Record, verdict: Verdict, *, now: datetime | None
+    connection: AnyConnection, delivery: Claimed, record: Record, verdict: Verdict, *, now: datetime | None
 ) -> bool:
     """Log the attempt and say what follows from it; False if the delivery was somebody else's by then."""
     status, reason, wait = _columns(verdict)
@@ -196,15 +203,15 @@ async def settle(
     return rows.one_or_none() is not None
 
 
-async def give_back(connection: Connection, deliveries: Sequence[Claimed]) -> None:
+async def give_back(connection: AnyConnection, deliveries: Sequence[Claimed]) -> None:
     """Undo the claim of deliveries whose attempt was not begun."""
     ids, epochs = [delivery.id for delivery in deliveries], [delivery.epoch for delivery in deliveries]
     await connection.execute(_GIVE_BACK, {"ids": ids, "epochs": epochs})
 
 
-async def free_lost(connection: Connection) -> int:
+async def free_lost(connection: AnyConnection) -> int:
     """Let others have what a sender claimed and did not settle within its lease; returns how many."""
-    rows = await connection.execute(_FREE_LOST)
+    rows = await connection.execute(_FREE_LOST, {})
     return len(rows.all())
 
 
