@@ -6,6 +6,7 @@ others. Nothing needs to be tidied up after an interrupt: the servers die with t
 
 import asyncio
 import itertools
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import asyncpg
 import hypothesis
 import pytest
+import structlog
 from redis.asyncio import Redis as Client
 
 from service import telemetry
@@ -29,6 +31,18 @@ hypothesis.settings.load_profile("tests")
 telemetry.configure(level="info", form="json")
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture
+def logging_kept() -> Iterator[None]:
+    """For tests in whose process a command says what is logged: what follows is logged as ever."""
+    telemetry.log.bind()  # From its first use on it stays as it is configured then.
+    root, configured = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**configured)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,9 @@ Accepting = Callable[..., Awaitable[Job]]
 Run = Callable[..., Awaitable[Result]]
 
 
+pytestmark = pytest.mark.usefixtures("logging_kept")
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str) -> Run:
     """Runs a command in a thread, where it has an event loop of its own."""

@@ -16,6 +16,8 @@ from service.cli.application import app
 SECRET_KEY = base64.b64encode(b"k" * 32).decode()
 NOBODY_LISTENS = "postgresql://operator:hunter2@127.0.0.1:1/jobs"
 
+pytestmark = pytest.mark.usefixtures("logging_kept")
+
 COMMANDS = [
     [],
     ["demo"],
