@@ -369,3 +369,18 @@ async def test_a_header_that_would_split_is_not_sent() -> None:
         with pytest.raises(NotSentError):
             await client.post(server.url, content=b"x", headers={"x-bad": "a\r\nb: c"})
     assert server.requests == []
+
+
+async def test_no_text_about_a_failure_names_the_urls_query() -> None:
+    """Callers put tokens there, and these texts are logged and shown."""
+
+    async def garbage(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.take(reader)
+        writer.write(b"NOT HTTP\r\n\r\n")
+        await writer.drain()
+
+    async with serving(garbage) as server, httpx.AsyncClient(transport=Transport()) as client:
+        with pytest.raises(UnansweredError) as failure:
+            await client.get(f"{server.url}/hook?token=secret")
+    assert "secret" not in str(failure.value)
+    assert "not HTTP" in str(failure.value)

@@ -1,6 +1,7 @@
 """What holds for every call: keys, problem documents, request ids, health."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -8,10 +9,13 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 import structlog
+import uvicorn
 from litestar import Litestar
 
 from service.api import create_app
+from service.api.protocol import Protocol
 from service.errors import ServiceError
 from service.settings import Settings
 from service.tenants import keys
@@ -30,6 +34,7 @@ CALLS = [
     ("DELETE", JOB, "jobs:write"),
     ("GET", f"{JOB}/events", "jobs:read"),
 ]
+GOOD_BODY = b'{"input": {"prompt": "x", "image_urls": ["https://a.example/1.png"]}}'
 MISTYPED = keys.new("live")[:-1]
 
 
@@ -178,3 +183,38 @@ def test_every_error_has_a_title_and_a_code_of_its_own() -> None:
     seen: dict[str, Any] = {error.code: error for error in errors}
     assert len(seen) == len(errors)
     assert all(error.title() and not error.title().endswith(".") for error in errors)
+
+
+async def test_a_header_that_decides_can_be_given_once(api: httpx.AsyncClient) -> None:
+    """A proxy before us may read the other one."""
+    key, body = api.headers["Authorization"], {"Content-Type": "application/json"}
+    twice = [
+        [("Authorization", key), ("Authorization", key)],
+        [("Authorization", key), ("Idempotency-Key", "a"), ("Idempotency-Key", "b")],
+    ]
+    for headers in twice:
+        request = httpx.Request(
+            "POST", "http://x/v1/jobs", headers=[*headers, *body.items()], content=GOOD_BODY
+        )
+        response = await api.send(request)
+
+        assert response.status_code == 400
+        assert "can be given once" in response.json()["detail"]
+
+
+async def test_what_is_not_http_gets_a_problem_document_with_an_id(app: Litestar) -> None:
+    config = uvicorn.Config(app, http=Protocol, log_config=None, lifespan="off")
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(b"GET /v1/jobs?status=\xff HTTP/1.1\r\nHost: x\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    server.should_exit = True
+    await serving
+
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    assert b"x-request-id: " in head
+    assert msgspec.json.decode(body)["code"] == "bad_request"
