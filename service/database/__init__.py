@@ -4,8 +4,17 @@ A statement that is a whole use case runs outside a transaction block (`statemen
 trips and says that nothing else belongs to it. `is_outage` tells faults of Postgres from faults of ours.
 """
 
-from service.database.engine import Connection, Database
+from service.database.engine import AnyConnection, Connection, Database
 from service.database.migrations import UnknownVersionError, head, migrate, unmigrate
 from service.database.outage import is_outage
 
-__all__ = ["Connection", "Database", "UnknownVersionError", "head", "is_outage", "migrate", "unmigrate"]
+__all__ = [
+    "AnyConnection",
+    "Connection",
+    "Database",
+    "UnknownVersionError",
+    "head",
+    "is_outage",
+    "migrate",
+    "unmigrate",
+]

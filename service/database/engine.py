@@ -8,7 +8,11 @@ import asyncpg
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from service.database.driver import Driver
+
 Connection = AsyncConnection
+AnyConnection = AsyncConnection | Driver
+"""For statements that are texts: they run on either."""
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
@@ -68,18 +72,46 @@ class Database:
         if self._drivers is None:
             _, address = self.engine.dialect.create_connect_args(self.engine.url)
             self._drivers = asyncpg.create_pool(
-                **address, **_ARGUMENTS, min_size=0, max_size=self._connections, reset=_nothing_to_reset
+                **address,
+                **_ARGUMENTS,
+                min_size=0,
+                max_size=self._connections,
+                init=_read_json,
+                reset=_nothing_to_reset,
             )
         # With no connections to begin with this waits for nothing, so two callers cannot both be the first.
         await self._drivers
         async with self._drivers.acquire(timeout=CONNECT_SECONDS) as connection:
             yield connection
 
+    @asynccontextmanager
+    async def hot_transaction(self) -> AsyncIterator[Driver]:
+        """As `transaction`, on the driver: for the few statements that run for every job."""
+        async with self.driver() as connection, connection.transaction():
+            yield Driver(connection)
+
+    @asynccontextmanager
+    async def hot_statement(self) -> AsyncIterator[Driver]:
+        """As `statement`, on the driver."""
+        async with self.driver() as connection:
+            yield Driver(connection)
+
     async def close(self) -> None:
         """Close every connection."""
         if self._drivers is not None:
             await self._drivers.close()
         await self.engine.dispose()
+
+
+async def _read_json(connection: Any) -> None:
+    """As the engine does. Parameters are text already: statements cast them."""
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", encoder=_as_it_is, decoder=msgspec.json.decode
+    )
+
+
+def _as_it_is(text: str) -> str:
+    return text
 
 
 async def _nothing_to_reset(connection: Any) -> None:

@@ -1,12 +1,11 @@
 """A job as a value: one row, frozen at the moment it was read."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
-
-from sqlalchemy import Row
 
 from service.jobs.lifecycle import ENDS, Status
 
@@ -79,7 +78,7 @@ class Job:
     deleted_at: datetime | None
 
     @classmethod
-    def of(cls, row: Row[Any]) -> Self:
+    def of(cls, row: Iterable[Any]) -> Self:
         """The value of a row that has the columns of `jobs`, and perhaps others after them."""
         columns = dict(zip(cls.__slots__, row, strict=False))
         columns["status"] = Status(columns["status"])

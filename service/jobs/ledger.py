@@ -11,7 +11,7 @@ from typing import Any
 
 from service.backoff import exponential
 from service.clock import Clock
-from service.database import Connection, Database, is_outage
+from service.database import AnyConnection, Database, is_outage
 from service.jobs.job import Job
 from service.jobs.lifecycle import Move
 from service.jobs.moved import tell_of
@@ -20,7 +20,7 @@ from service.jobs.telling import is_told, tell
 from service.telemetry import log
 from service.tenants.tenant import Tenant
 
-Write = Callable[[Connection], Awaitable[Job | None]]
+Write = Callable[[AnyConnection], Awaitable[Job | None]]
 Listener = Callable[[Job], None]
 
 
@@ -45,7 +45,7 @@ class Ledger:
         self.announce(job, moved, move)
         return moved
 
-    async def once(self, connection: Connection, job: Job, move: Move, write: Write) -> Job | None:
+    async def once(self, connection: AnyConnection, job: Job, move: Move, write: Write) -> Job | None:
         """The same as a part of the caller's transaction, who calls `announce` after the commit."""
         moved = await write(connection)
         if moved is not None:
@@ -87,10 +87,10 @@ class Ledger:
 
     async def _try(self, job: Job, move: Move, write: Write, *, again: bool) -> Job | None:
         if is_told(job, move.event):
-            async with self.database.transaction() as connection:
+            async with self.database.hot_transaction() as connection:
                 moved = await self.once(connection, job, move, write)
         else:
-            async with self.database.statement() as connection:
+            async with self.database.hot_statement() as connection:
                 moved = await write(connection)
         if moved is None and again:
             current = await self._read(job)

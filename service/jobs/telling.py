@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from service.database import Connection
+from service.database import AnyConnection
 from service.ids import uuid7
 from service.jobs import view
 from service.jobs.job import Job
@@ -25,7 +25,7 @@ def is_told(job: Job, event: str) -> bool:
     return event in END_EVENTS or (job.callback_url is not None and event in job.callback_events)
 
 
-async def tell(connection: Connection, job: Job, event: str, *, public_url: str) -> None:
+async def tell(connection: AnyConnection, job: Job, event: str, *, public_url: str) -> None:
     """Record what happened to the job, as it is after it, and its delivery to the job's own URL."""
     if not is_told(job, event):
         return

@@ -6,10 +6,9 @@ by now, and the caller has nothing to say about it any more.
 
 from typing import Any
 
-from sqlalchemy import Row
 from sqlalchemy.sql.selectable import TextualSelect
 
-from service.database import Connection
+from service.database import AnyConnection
 from service.jobs.job import Job, JobError
 from service.jobs.lifecycle import CANCEL, COMPLETE, EXPIRE, FAIL, INTEND, PUT_BACK, START, TAKE, Move, Status
 from service.jobs.store.claims import Owner
@@ -89,13 +88,13 @@ _EXPIRE = _statement(
 )
 
 
-async def intend(connection: Connection, job: Job, owner: Owner) -> Job | None:
+async def intend(connection: AnyConnection, job: Job, owner: Owner) -> Job | None:
     """Commit that a submit is about to leave; the caller sends only after the commit."""
     data = {"submit": job.submits + 1}
     return await _run(connection, _INTEND, job, data, epoch=job.epoch, lease=owner.lease)
 
 
-async def take(connection: Connection, job: Job, owner: Owner, *, upstream_id: str) -> Job | None:
+async def take(connection: AnyConnection, job: Job, owner: Owner, *, upstream_id: str) -> Job | None:
     """Keep the id under which the upstream took this submit."""
     data = {"upstream_request_id": upstream_id}
     given = {"upstream_id": upstream_id, "submit": job.submits, "lease": owner.lease}
@@ -103,7 +102,7 @@ async def take(connection: Connection, job: Job, owner: Owner, *, upstream_id: s
 
 
 async def put_back(
-    connection: Connection,
+    connection: AnyConnection,
     job: Job,
     *,
     reason: str,
@@ -124,18 +123,18 @@ async def put_back(
     return await _run(connection, _PUT_BACK, job, data, **given, submit=job.submits, now=now)
 
 
-async def start(connection: Connection, job: Job) -> Job | None:
+async def start(connection: AnyConnection, job: Job) -> Job | None:
     """The upstream began to work on it."""
     return await _run(connection, _START, job, {}, epoch=job.epoch)
 
 
-async def complete(connection: Connection, job: Job, *, output: dict[str, Any], now: Any) -> Job | None:
+async def complete(connection: AnyConnection, job: Job, *, output: dict[str, Any], now: Any) -> Job | None:
     """End it with its output."""
     return await _run(connection, _COMPLETE, job, {}, output=encoded(output), epoch=job.epoch, now=now)
 
 
 async def fail_submit(
-    connection: Connection, job: Job, *, error: JobError, unconfirmed: bool, now: Any
+    connection: AnyConnection, job: Job, *, error: JobError, unconfirmed: bool, now: Any
 ) -> Job | None:
     """End it by what became of its submit: refused or, if `unconfirmed`, nobody knows."""
     document = error.document()
@@ -143,20 +142,20 @@ async def fail_submit(
     return await _run(connection, _FAIL_SUBMIT, job, {"error": document}, **given)
 
 
-async def fail(connection: Connection, job: Job, *, error: JobError, now: Any) -> Job | None:
+async def fail(connection: AnyConnection, job: Job, *, error: JobError, now: Any) -> Job | None:
     """End it by what the upstream says of it."""
     document = error.document()
     given = {"error": encoded(document), "epoch": job.epoch, "unconfirmed": 0, "now": now}
     return await _run(connection, _FAIL, job, {"error": document}, **given)
 
 
-async def cancel(connection: Connection, job: Job, *, asked: bool, now: Any) -> Job | None:
+async def cancel(connection: AnyConnection, job: Job, *, asked: bool, now: Any) -> Job | None:
     """End it as cancelled: nothing was sent, or the upstream says so. `asked` notes a wish made just now."""
     return await _run(connection, _CANCEL, job, {}, asked=asked, now=now)
 
 
 async def expire(
-    connection: Connection, job: Job, *, error: JobError, cancelled: bool, now: Any
+    connection: AnyConnection, job: Job, *, error: JobError, cancelled: bool, now: Any
 ) -> Job | None:
     """End it at its deadline; `cancelled` if the upstream took it out of its queue."""
     document = error.document()
@@ -166,8 +165,8 @@ async def expire(
 
 
 async def _run(
-    connection: Connection, statement: TextualSelect, job: Job, data: dict[str, Any], **given: Any
+    connection: AnyConnection, statement: TextualSelect, job: Job, data: dict[str, Any], **given: Any
 ) -> Job | None:
     rows = await connection.execute(statement, {"id": job.id, "data": encoded(data)} | given)
-    row: Row[Any] | None = rows.one_or_none()
+    row = rows.one_or_none()
     return None if row is None else Job.of(row)

@@ -1,0 +1,50 @@
+"""Asyncpg's own connection under the part of SQLAlchemy's interface that the statements of every job use.
+
+The way through SQLAlchemy's engine takes more CPU than such a statement takes in Postgres. Texts and names of
+parameters stay SQLAlchemy's, so a statement runs on either.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from sqlalchemy import TextClause
+from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.sql.selectable import TextualSelect
+
+_DIALECT: Any = asyncpg.dialect()  # type: ignore[no-untyped-call]
+
+
+class Rows(list[Any]):
+    """What came back; a row is asyncpg's record, whose values are in the order of the columns."""
+
+    def all(self) -> "Rows":
+        return self
+
+    def one_or_none(self) -> Any:
+        """The only row; ValueError if there are more."""
+        if not self:
+            return None
+        (row,) = self
+        return row
+
+
+class Driver:
+    """A connection of asyncpg's."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def execute(self, statement: TextClause | TextualSelect, given: Mapping[str, Any]) -> Rows:
+        """Run a statement that is a constant of its module: each is compiled once and kept for ever."""
+        sql, names = _compiled(statement)
+        return Rows(await self._connection.fetch(sql, *[given[name] for name in names]))
+
+
+@cache
+def _compiled(statement: TextClause | TextualSelect) -> tuple[str, tuple[str, ...]]:
+    """With `$1` for parameters, and what they are called in that order."""
+    compiled = statement.compile(dialect=_DIALECT)
+    return str(compiled), tuple(compiled.positiontup or ())
