@@ -25,6 +25,8 @@ GRACE_SECONDS = 5.0
 """How long after a submit's own deadline its owner still has to write down what came of it."""
 PLACES_FREED_SECONDS = 0.1
 """Ends come singly and each frees a place: so long they are gathered before the next claim."""
+APART_SECONDS = 0.05
+"""Between two looks, the first of which is at once: a claim for each bell would cost more than its job."""
 OVERDUE_AT_ONCE = 20
 
 
@@ -77,6 +79,7 @@ class Claimer:
         next_sweep = loop.time()
         while not self._stopping:
             self._woken.clear()
+            next_look = loop.time() + APART_SECONDS
             sweeping = loop.time() >= next_sweep
             if sweeping:
                 next_sweep = loop.time() + self._tick
@@ -90,6 +93,8 @@ class Claimer:
                     await self._woken.wait()
             except TimeoutError:
                 pass
+            if not self._stopping:
+                await asyncio.sleep(next_look - loop.time())
 
     def stop(self) -> None:
         """Claim nothing more: `run` returns after the statement it is at, so that no claim is forgotten."""
