@@ -73,6 +73,15 @@ def lost(case: Case) -> Iterator[str]:
         yield "its caller was never told that it was accepted"
 
 
+def clear_answers(case: Case) -> Iterator[str]:
+    """A killed API gives no answer; all else is a success, or a 503 that says when to ask again."""
+    for answer in case.asked.answers:
+        if answer.code is None or answer.code < 300 or (answer.call, answer.code) == ("cancel", 409):
+            continue
+        if answer.code != 503 or not answer.says_when_to_ask_again:
+            yield f"its {answer.call} was answered {answer.code}: {answer.text}"
+
+
 def one_job_per_key(case: Case) -> Iterator[str]:
     ids = {job["id"] for job in case.listed} | case.asked.accepted
     if len(ids) > 1:
@@ -189,6 +198,7 @@ def hidden_from_others(case: Case) -> Iterator[str]:
 
 PROMISES: dict[str, Callable[[Case], Iterator[str]]] = {
     "no job is lost": lost,
+    "clear answers": clear_answers,
     "one key, one job": one_job_per_key,
     "one end, for ever": one_end,
     "sequences without holes": whole_timeline,

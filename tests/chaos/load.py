@@ -52,6 +52,7 @@ class Answer:
     at: float
     call: str
     code: int | None
+    says_when_to_ask_again: bool
     job: dict[str, Any] | None
     text: str
 
@@ -140,10 +141,11 @@ class Load:
         try:
             async with self._http.request(method, url, headers=headers, data=content) as response:
                 code, text = response.status, await response.text()
+                later = "retry-after" in response.headers
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            code, text = None, repr(error)
+            code, text, later = None, repr(error), False
         found = msgspec.json.decode(text) if code is not None and 200 <= code < 300 else None
-        answer = Answer(time.time(), call or method, code, found, text[:300])
+        answer = Answer(time.time(), call or method, code, later, found, text[:300])
         job.answers.append(answer)
         return answer
 

@@ -26,8 +26,6 @@ from service.jobs.store import claims, moves
 from service.jobs.store.table import states
 
 TESTS = Path(__file__).parents[1]
-KINDS = ("worker frozen", "worker killed", "upstream slow")
-"""The faults that bring the planted bugs to light; the others are left out, so that it does not take long."""
 
 
 class Planted(Stack):
@@ -105,6 +103,12 @@ PLANTS: dict[str, Callable[[], None]] = {
     "intent_after_the_post": intent_after_the_post,
     "no_lease_check": no_lease_check,
 }
+FAULTS = {
+    "unguarded_end": ("worker frozen",),
+    "intent_after_the_post": ("worker killed", "upstream slow"),
+    "no_lease_check": ("worker frozen", "worker killed", "upstream slow"),
+}
+"""What brings each to light; other faults are left out, so that it does not take long."""
 WALLS = {"unguarded_end": "DROP INDEX uq_events_end"}
 
 

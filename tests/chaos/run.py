@@ -54,29 +54,21 @@ def main() -> None:
 async def _run(asked: argparse.Namespace, folder: Path) -> bool:
     """Whether every promise was kept."""
     began = time.monotonic()
-    among = plants.KINDS if asked.plant else tuple(faults.KINDS)
-    rand = random.Random(f"faults {asked.seed}")
-    storms = faults.plan(rand, asked.faults, storm=asked.storm, lull=asked.lull, among=among)
     kind = Planted.with_bug(asked.plant) if asked.plant else Stack
     async with kind(folder, workers=2, apis=2, settings=SETTINGS) as stack, load.caller() as http:
         if isinstance(stack, Planted):
             await stack.prepare()
         tenants = [await _tenant(stack, http, f"chaos-{number}") for number in range(TENANTS)]
-        jobs = load.plan(
-            random.Random(f"jobs {asked.seed}"), asked.jobs, tenants, receiver=stack.receiver_url
-        )
-        callers = load.Load(stack.api_urls, http, random.Random(asked.seed))
+        rand = random.Random(asked.seed)
+        jobs = load.plan(rand, asked.jobs, tenants, receiver=stack.receiver_url)
         trouble = faults.Faults(stack, http)
-        progress = asyncio.create_task(_progress(callers, trouble, asked))
-        async with asyncio.TaskGroup() as group:
-            group.create_task(callers.run(jobs, seconds=storms[-1].at if storms else asked.jobs / 50))
-            group.create_task(trouble.run(storms))
-        progress.cancel()
+        await _storm(asked, jobs, load.Load(stack.api_urls, http, rand), trouble)
         stormy = time.monotonic() - began
         looking = Looking(stack, http, tenants)
         settled = await looking.settled(seconds=asked.quiet)
         quiet = time.monotonic() - began
         evidence = await looking.collect(jobs)
+        trouble.died.update(part.name for part in stack.parts if not part.running)
     breaches = audit(evidence, limit=LIMIT)
     breaches += [
         Breach("nothing dies by itself", None, f"{name} died {times} times, and nobody had killed it")
@@ -91,6 +83,20 @@ async def _run(asked: argparse.Namespace, folder: Path) -> bool:
     )
     _tell(evidence, breaches, trouble.played, folder)
     return not breaches
+
+
+async def _storm(
+    asked: argparse.Namespace, jobs: list[load.Asked], callers: load.Load, trouble: faults.Faults
+) -> None:
+    """All the jobs are asked for while all the faults are played; in the end all faults are lifted."""
+    among = plants.FAULTS.get(asked.plant, [kind for kind in faults.KINDS if kind not in asked.without])
+    rand = random.Random(asked.seed)
+    storms = faults.plan(rand, asked.faults, storm=asked.storm, lull=asked.lull, among=among)
+    progress = asyncio.create_task(_progress(callers, trouble, asked))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(callers.run(jobs, seconds=storms[-1].at))
+        group.create_task(trouble.run(storms))
+    progress.cancel()
 
 
 async def _tenant(stack: Stack, http: aiohttp.ClientSession, name: str) -> load.Tenant:
@@ -133,9 +139,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=int, default=1_000)
     parser.add_argument("--storm", type=int, nargs=2, default=(2, 6), help="faults in one storm")
     parser.add_argument("--lull", type=float, nargs=2, default=(1.0, 3.0), help="seconds between two storms")
+    parser.add_argument("--without", choices=faults.KINDS, action="append", default=[], metavar="FAULT")
     parser.add_argument("--quiet", type=float, default=QUIET_SECONDS, help="seconds to wait for the end")
     parser.add_argument("--plant", choices=sorted(PLANTS), help="a bug for the workers, to be found")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if min(asked.jobs, asked.faults) < 1:
+        parser.error("there must be a job and a fault")
+    return asked
 
 
 if __name__ == "__main__":
