@@ -35,7 +35,7 @@ async def newest(
     async with database.transaction() as connection:
         tenant_id = None if tenant is None else (await tenants.find(connection, tenant)).id
         return await oversight.newest(
-            connection, tenant_id=tenant_id, statuses=statuses or tuple(Status), limit=limit
+            connection, tenant_id=tenant_id, statuses=frozenset(statuses), limit=limit
         )
 
 

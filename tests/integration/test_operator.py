@@ -3,11 +3,13 @@
 import asyncio
 import json
 import os
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from harness.world import KEY, PUBLIC, World
+from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from service.cli.application import app
@@ -15,6 +17,7 @@ from service.database import Database
 from service.ids import uuid7
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
+from service.jobs.store.oversight import _newest
 from service.tenants.tenant import Tenant
 
 Accepting = Callable[..., Awaitable[Job]]
@@ -74,6 +77,32 @@ async def test_jobs_of_all_tenants_are_listed_newest_first(
     assert [line.split()[:3] for line in table[1:]] == [
         [str(job.id), one["tenant"], "accepted"] for job, one in zip(reversed(jobs), listed, strict=True)
     ]
+
+
+async def test_looking_for_rare_jobs_does_not_read_the_others(
+    database: Database, accepted: Accepting
+) -> None:
+    await accepted()
+    async with database.driver() as driver:
+        await driver.execute(
+            """
+            INSERT INTO jobs (id, tenant_id, mode, model, input, warnings, callback_events, metadata,
+                              priority, on_unconfirmed, status, expires_at, finished_at, output)
+            SELECT gen_random_uuid(), tenant_id, mode, model, input, warnings, callback_events, metadata,
+                   priority, on_unconfirmed, 'completed', expires_at, now(), '{}'
+            FROM jobs, generate_series(1, 20000)
+            """
+        )
+        await driver.execute("VACUUM ANALYZE jobs")
+    for statuses in (frozenset[Status](), frozenset({Status.FAILED}), frozenset(Status)):
+        async with database.statement() as connection:
+            explained = await connection.execute(
+                text(f"EXPLAIN (ANALYZE, FORMAT JSON) {_newest(statuses).element}"),
+                {"tenant": None, "modes": ["live", "test"], "limit": 20},
+            )
+            plan = json.dumps(explained.scalar_one())
+        read = re.findall(r'"(?:Actual Rows|Rows Removed by Filter)": ([0-9.]+)', plan)
+        assert max(map(float, read)) <= 100, statuses
 
 
 async def test_a_status_or_a_tenant_that_is_none_is_named(run: Run) -> None:

@@ -1,10 +1,11 @@
 """What an operator reads: jobs of all tenants. Nothing that answers a caller comes here."""
 
-from collections.abc import Sequence
+from functools import cache
 from uuid import UUID
 
 from sqlalchemy import Text, select
 from sqlalchemy.sql import column
+from sqlalchemy.sql.selectable import TextualSelect
 
 from service.database import Connection
 from service.jobs.job import Job
@@ -13,32 +14,14 @@ from service.jobs.store.table import COLUMNS, JOBS, returning_jobs
 from service.tenants.keys import MODES
 from service.tenants.tenant import Tenant
 
-# For each tenant, mode and status the beginning of the index that lists them: what this costs depends on
-# their number and not on that of the jobs.
-_NEWEST = returning_jobs(
-    f"""
-    SELECT {COLUMNS}, tenants.name AS tenant FROM tenants
-    CROSS JOIN unnest(CAST(:modes AS text[])) AS modes (mode)
-    CROSS JOIN unnest(CAST(:statuses AS text[])) AS statuses (status)
-    CROSS JOIN LATERAL (
-        SELECT * FROM jobs
-        WHERE jobs.tenant_id = tenants.id AND jobs.mode = modes.mode AND jobs.status = statuses.status
-          AND jobs.deleted_at IS NULL
-        ORDER BY jobs.id DESC LIMIT :limit
-    ) AS jobs
-    WHERE CAST(:tenant AS uuid) IS NULL OR tenants.id = :tenant
-    ORDER BY jobs.id DESC LIMIT :limit
-    """,
-    column("tenant", Text),
-)
-
 
 async def newest(
-    connection: Connection, *, tenant_id: UUID | None, statuses: Sequence[Status], limit: int
+    connection: Connection, *, tenant_id: UUID | None, statuses: frozenset[Status], limit: int
 ) -> list[tuple[str, Job]]:
-    """The newest jobs in one of these states, of that tenant or of all, with the tenants' names."""
-    given = {"tenant": tenant_id, "modes": list(MODES), "statuses": list(statuses), "limit": limit}
-    return [(row.tenant, Job.of(row)) for row in await connection.execute(_NEWEST, given)]
+    """The newest jobs of that tenant or of all, with the tenants' names; in any state or in these."""
+    given = {"tenant": tenant_id, "modes": list(MODES), "limit": limit}
+    rows = await connection.execute(_newest(statuses), given)
+    return [(row.tenant, Job.of(row)) for row in rows]
 
 
 async def owner(connection: Connection, job_id: UUID) -> Tenant | None:
@@ -47,3 +30,30 @@ async def owner(connection: Connection, job_id: UUID) -> Tenant | None:
         await connection.execute(select(JOBS.c.tenant_id, JOBS.c.mode).where(JOBS.c.id == job_id))
     ).one_or_none()
     return row and Tenant(id=row.tenant_id, mode=row.mode)
+
+
+@cache
+def _newest(statuses: frozenset[Status]) -> TextualSelect:
+    """For each tenant the beginning of the index that lists its jobs, whatever is stored of them.
+
+    Each status is a constant of a query of its own: of a column the planner would not know how rare it is,
+    and would look for a rare one through all jobs.
+    """
+    wanted = [f"AND jobs.status = '{status}'" for status in sorted(statuses)] or [""]
+    each = " UNION ALL ".join(
+        f"""
+        (SELECT * FROM jobs WHERE jobs.tenant_id = tenants.id AND jobs.mode = modes.mode {status}
+           AND jobs.deleted_at IS NULL ORDER BY jobs.id DESC LIMIT :limit)
+        """
+        for status in wanted
+    )
+    return returning_jobs(
+        f"""
+        SELECT {COLUMNS}, tenants.name AS tenant FROM tenants
+        CROSS JOIN unnest(CAST(:modes AS text[])) AS modes (mode)
+        CROSS JOIN LATERAL ({each}) AS jobs
+        WHERE CAST(:tenant AS uuid) IS NULL OR tenants.id = :tenant
+        ORDER BY jobs.id DESC LIMIT :limit
+        """,
+        column("tenant", Text),
+    )
