@@ -8,6 +8,10 @@ SEED ?= 1
 JOBS ?= 10000
 FAULTS ?= 1000
 
+# Without the two faults after which nothing is submitted for a quarter of a minute.
+SHORT_CHAOS := --seed 1 --jobs 150 --faults 25 --lull 0.3 0.8 --quiet 120 \
+	--without "token revoked" --without "account empty"
+
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test check chaos planted fix bench lock clean
 
@@ -31,12 +35,13 @@ dev: $(READY) ## The whole service on this machine, until Ctrl-C
 test: $(READY) ## All tests
 	@$(BIN)/python -m pytest -n auto
 
-check: $(READY) ## What CI runs: format, lint, imports, types, tests
+check: $(READY) ## What CI runs: format, lint, imports, types, tests, a short chaos
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	@$(MAKE) --no-print-directory test
+	@cd tests && ../$(BIN)/python -m chaos.run $(SHORT_CHAOS)
 
 chaos: $(READY) ## 10,000 jobs through 1,000 faults (SEED, JOBS, FAULTS), a quarter of an hour
 	@cd tests && ../$(BIN)/python -m chaos.run --seed $(SEED) --jobs $(JOBS) --faults $(FAULTS)

@@ -22,6 +22,7 @@ LIVE = "accepted,submitting,in_queue,in_progress"
 AT_ONCE = 16
 PAGE = 200
 LOOK_SECONDS = 0.5
+TRIES = 10
 NUMBER = re.compile(r"chaos (\d+)\b")
 
 Document = dict[str, Any]
@@ -167,9 +168,16 @@ class Looking:
             cursor = f"&cursor={page['next_cursor']}"
 
     async def _get(self, url: str, tenant: Tenant) -> tuple[int, Any]:
+        """As any caller does: a 503 that says when to ask again is asked again."""
         headers = {"authorization": f"Bearer {tenant.key}"}
-        async with self._slots, self._http.get(url, headers=headers) as answer:
-            return answer.status, await answer.json(content_type=None)
+        for _ in range(TRIES):
+            async with self._slots, self._http.get(url, headers=headers) as answer:
+                code, document = answer.status, await answer.json(content_type=None)
+                pause = float(answer.headers.get("retry-after", 0))
+            if code != 503 or not pause:
+                break
+            await asyncio.sleep(pause)
+        return code, document
 
 
 def digest(body: str) -> str:
