@@ -14,6 +14,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
@@ -37,7 +38,7 @@ class EmbeddedError(Exception):
     """The embedded servers cannot run here; the message says what to do."""
 
 
-class Embedded:
+class Embedded(ABC):
     """What the two servers share: a folder owned while in use, a folder for the socket, one process."""
 
     name = ""
@@ -94,8 +95,9 @@ class Embedded:
     def restart(self) -> None:
         self.process.restart()
 
+    @abstractmethod
     def _prepare(self) -> Process:
-        raise NotImplementedError
+        """Make what is to be started; called once, before the first start."""
 
 
 class Postgres(Embedded):
