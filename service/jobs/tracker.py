@@ -7,6 +7,7 @@ read again later. Only a result ends it, or the upstream's word that it was canc
 import asyncio
 import heapq
 import itertools
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -38,6 +39,9 @@ from service.upstream.outcomes import (
     Unheard,
     Unreachable,
 )
+
+BEAT_SECONDS = 0.05
+"""Reads leave on the beat, those of the same beat together: waking up for each takes twice the CPU."""
 
 
 @dataclass(slots=True)
@@ -132,6 +136,7 @@ class Tracker:
     def _schedule(self, followed: _Followed, wait: float) -> None:
         loop = asyncio.get_running_loop()
         at = min(loop.time() + wait, max(followed.expires, loop.time()))
+        at = math.ceil(at / BEAT_SECONDS) * BEAT_SECONDS
         heapq.heappush(self._heap, (at, next(self._numbers), followed))
         if self._heap[0][2] is followed:
             self._earlier.set()
