@@ -264,3 +264,25 @@ async def test_an_upstream_that_is_busy_is_not_hammered(world: World) -> None:
     await world.told(30, seconds=30)
     # What was on the wire together may be refused together; after that only a few at a time are tried.
     assert (await world.stats())["calls"]["submit"] <= first_wave + 30 + 5
+
+
+ODD_READS = ["closed", "broken", "html", "error200", "cut", "nameless", "word", "missing", "not_ready"]
+
+
+@pytest.mark.parametrize("reads", ODD_READS)
+async def test_no_read_that_teaches_nothing_ends_a_job_that_the_upstream_would_finish(
+    world: World, reads: str
+) -> None:
+    world.start()
+    job = await world.until(
+        await world.accept("sim:queue=0 sim:run=0.3"), Status.IN_QUEUE, Status.IN_PROGRESS
+    )
+    await world.fault(reads=reads)
+    seen = (await world.stats())["calls"]["status"]
+    async with asyncio.timeout(10):
+        while (await world.stats())["calls"]["status"] < seen + 4:
+            await asyncio.sleep(0.02)
+    assert not (await world.read(job)).has_ended
+    await world.fault(reads=None)
+    ended = await world.ended(job)
+    assert (ended.status, ended.submits) == (Status.COMPLETED, 1)

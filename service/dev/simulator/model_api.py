@@ -46,6 +46,8 @@ class ModelApi:
         if not isinstance(request, Request):
             return request
         request.status_reads += 1
+        if self.faults.reads:
+            return replies.ODD_READS[self.faults.reads]
         truth = replies.status(request, base=base, now=self.now())
         oddity = request.script.status_oddity(request.status_reads)
         return replies.odd(oddity, truth) if oddity else truth
@@ -55,6 +57,8 @@ class ModelApi:
         if not isinstance(request, Request):
             return request
         request.result_reads += 1
+        if self.faults.reads:
+            return replies.ODD_READS[self.faults.reads]
         truth = replies.result(request, base=base, now=self.now(), with_cost=with_cost)
         oddity = request.script.result_oddity(request.result_reads)
         return replies.odd(oddity, truth) if oddity else truth

@@ -1,11 +1,14 @@
 """What a simulator is started with, and the faults that may be switched while it runs."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 FLUX_2_DEV_EDIT = "blackforestlabs/flux-2/dev/edit"
+
+
+OddReads = Literal["closed", "broken", "html", "error200", "cut", "nameless", "word", "missing", "not_ready"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,8 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """429 to everything."""
     no_balance: bool = False
     """400002 to submits, as HTTP 400."""
+    reads: OddReads | None = None
+    """What every status and every result reads like, whatever is true."""
 
 
 def changed(faults: Faults, patch: bytes) -> Faults:

@@ -16,6 +16,7 @@ import msgspec
 
 from service.dev.simulator.edit import Edit
 from service.dev.simulator.ledger import Request
+from service.dev.simulator.options import OddReads
 from service.dev.simulator.script import Oddity, Stage
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -68,6 +69,20 @@ BROKEN = refused(500, 500000, "Internal server error.")
 HIDDEN_ERROR = refused(200, 500000, "Temporarily unavailable.")
 BUSY = refused(429, 429001, "Too many requests.", headers=MappingProxyType({"Retry-After": "1"}))
 BAD_GATEWAY = Reply(502, GATEWAY_PAGE, content_type="text/html")
+
+ODD_READS: Mapping[OddReads, Reply | NoReply] = MappingProxyType(
+    {
+        "closed": NoReply.CLOSED,
+        "broken": BROKEN,
+        "html": BAD_GATEWAY,
+        "error200": HIDDEN_ERROR,
+        "cut": Reply(200, b'{"request_id":"0197", "stat'),
+        "nameless": Reply(200, b"{}"),
+        "word": said(200, {"status": UNKNOWN_WORD}),
+        "missing": NOT_FOUND,
+        "not_ready": NOT_READY,
+    }
+)
 
 
 def invalid(faults: list[tuple[list[str], str, str]]) -> Reply:
