@@ -8,6 +8,7 @@ import asyncio
 import heapq
 import itertools
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -74,8 +75,7 @@ class Tracker:
         self._pace = pace
         self._slots = asyncio.Semaphore(read_slots)
         self._followed: dict[UUID, _Followed] = {}
-        # When each is due; the number parts those that are due at the same time.
-        self._heap: list[tuple[float, int, _Followed]] = []
+        self._heap: list[tuple[float, int, _Followed]] = []  # when due; the number parts what is due together
         self._numbers = itertools.count()
         self._earlier = asyncio.Event()
         self._reads: set[asyncio.Task[None]] = set()
@@ -83,8 +83,7 @@ class Tracker:
 
     def follow(self, job: Job, *, at: datetime | None = None, soon: bool = False) -> None:
         """Begin to read a job that is ours. `at` is the time now, if it was not just submitted."""
-        now = asyncio.get_running_loop().time()
-        taken = job.submitted_at or job.created_at
+        now, taken = asyncio.get_running_loop().time(), job.submitted_at or job.created_at
         clock = at or taken
         followed = _Followed(
             job=job,
@@ -102,11 +101,9 @@ class Tracker:
             self._earlier.clear()
             wait = self._heap[0][0] - loop.time() if self._heap else None
             if wait is None or wait > 0:
-                try:
+                with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
                         await self._earlier.wait()
-                except TimeoutError:
-                    pass
                 continue
             _, _, followed = heapq.heappop(self._heap)
             if not self._is_current(followed):
@@ -154,8 +151,7 @@ class Tracker:
 
     async def _look(self, followed: _Followed) -> float:
         """Read once and act on it; returns the seconds until the next read, if there is one."""
-        loop = asyncio.get_running_loop()
-        late = loop.time() >= followed.expires
+        late = asyncio.get_running_loop().time() >= followed.expires
         followed.wait = self._pace.next(followed.wait)
         upstream_id = followed.job.upstream_id
         assert upstream_id is not None, "only a job that was taken is followed"
