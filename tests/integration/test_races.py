@@ -51,7 +51,7 @@ async def test_an_intent_before_the_cancel_lets_the_answer_decide(world: World) 
 
 
 async def test_a_cancel_during_the_post_is_brought_to_the_upstream_once_it_is_taken(world: World) -> None:
-    await world.fault(latency=0.5)
+    await world.fault(latency=1)
     world.start()
     job = await world.until(await world.accept("sim:queue=60"), Status.SUBMITTING)
     await world.fault(latency=0)
@@ -61,7 +61,7 @@ async def test_a_cancel_during_the_post_is_brought_to_the_upstream_once_it_is_ta
 
 
 async def test_a_cancel_of_a_job_whose_submit_is_not_taken_ends_it_here(world: World) -> None:
-    await world.fault(latency=0.5, busy=True)
+    await world.fault(latency=1, busy=True)
     world.start()
     job = await world.until(await world.accept("refused for now"), Status.SUBMITTING)
     cancelled = await world.cancel(job)
@@ -146,8 +146,8 @@ async def test_nothing_that_was_accepted_is_lost_when_postgres_is_killed_under_l
     world: World, postgres: Postgres
 ) -> None:
     world.start()
-    jobs = [await world.accept(f"{n} sim:queue=0.1 sim:run=0.5") for n in range(30)]
-    await world.until(jobs[0], Status.IN_QUEUE, Status.IN_PROGRESS)
+    jobs = [await world.accept(f"{n} sim:queue=0.1 sim:run=2") for n in range(30)]
+    await world.until(jobs[-1], Status.IN_QUEUE, Status.IN_PROGRESS)
     await asyncio.to_thread(postgres.kill)
     await asyncio.to_thread(postgres.start)
     await world.database.close()

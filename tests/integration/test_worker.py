@@ -98,7 +98,7 @@ async def test_a_job_in_the_upstreams_queue_is_cancelled_there(world: World) -> 
 
 async def test_a_running_job_is_not_cancelled_and_goes_on_to_its_end(world: World) -> None:
     world.start()
-    job = await world.until(await world.accept("sim:queue=0 sim:run=1"), Status.IN_PROGRESS)
+    job = await world.until(await world.accept("sim:queue=0 sim:run=2"), Status.IN_PROGRESS)
     with pytest.raises(NotCancellableError):
         await world.cancel(job)
     assert (await world.ended(job)).status is Status.COMPLETED
@@ -106,7 +106,7 @@ async def test_a_running_job_is_not_cancelled_and_goes_on_to_its_end(world: Worl
 
 async def test_a_wish_that_the_upstream_refuses_is_noted_and_the_job_goes_on(world: World) -> None:
     """Here it still reads as queued, there it runs: the upstream's word decides."""
-    world.start(poll_first_seconds=2)
+    world.start(poll_first_seconds=2, longest_wait=2)
     job = await world.until(await world.accept("sim:queue=0 sim:run=3"), Status.IN_QUEUE)
     with pytest.raises(NotCancellableError):
         await world.cancel(job)
@@ -141,7 +141,7 @@ async def test_two_workers_never_have_more_upstream_than_there_are_places(world:
 
 async def test_a_worker_that_stops_hands_over_and_nothing_is_sent_twice(world: World) -> None:
     first = world.start(lease_seconds=60)
-    jobs = [await world.accept(f"boat {number} sim:queue=0 sim:run=1") for number in range(10)]
+    jobs = [await world.accept(f"boat {number} sim:queue=0 sim:run=3") for number in range(10)]
     for job in jobs:
         await world.until(job, Status.IN_PROGRESS, Status.IN_QUEUE)
     await world.stop(first)
@@ -274,9 +274,7 @@ async def test_no_read_that_teaches_nothing_ends_a_job_that_the_upstream_would_f
     world: World, reads: str
 ) -> None:
     world.start()
-    job = await world.until(
-        await world.accept("sim:queue=0 sim:run=0.3"), Status.IN_QUEUE, Status.IN_PROGRESS
-    )
+    job = await world.until(await world.accept("sim:queue=0 sim:run=2"), Status.IN_QUEUE, Status.IN_PROGRESS)
     await world.fault(reads=reads)
     seen = (await world.stats())["calls"]["status"]
     async with asyncio.timeout(10):
