@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import msgspec
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service.database.driver import Driver
@@ -33,6 +35,11 @@ _ARGUMENTS: dict[str, Any] = {
 }
 
 
+# Row-level security reads these; they end with the transaction.
+_FOR_TENANT = text("SELECT set_config('app.tenant', :tenant, true)")
+_FOR_OPERATOR = text("SELECT set_config('app.operator', 'on', true)")
+
+
 class Database:
     """A pool. Nothing connects before the first statement."""
 
@@ -55,6 +62,20 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """Several statements that hold together: committed at the end, or none of them."""
         async with self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def of_tenant(self, tenant_id: UUID) -> AsyncIterator[Connection]:
+        """A transaction in which the API's role sees the rows of this tenant, and no others."""
+        async with self.engine.begin() as connection:
+            await connection.execute(_FOR_TENANT, {"tenant": str(tenant_id)})
+            yield connection
+
+    @asynccontextmanager
+    async def of_operator(self) -> AsyncIterator[Connection]:
+        """A transaction in which it sees every tenant, with its keys and its account; no jobs."""
+        async with self.engine.begin() as connection:
+            await connection.execute(_FOR_OPERATOR)
             yield connection
 
     @asynccontextmanager

@@ -132,6 +132,7 @@ def _accepted(
         output=None,
         error=None,
         cost_usd=None,
+        cost_due_at=None,
         created_at=created_at,
         submitted_at=None,
         started_at=None,

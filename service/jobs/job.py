@@ -70,6 +70,7 @@ class Job:
     output: dict[str, Any] | None
     error: dict[str, Any] | None
     cost_usd: Decimal | None
+    cost_due_at: datetime | None
     created_at: datetime
     submitted_at: datetime | None
     started_at: datetime | None

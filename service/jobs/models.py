@@ -94,6 +94,8 @@ class JobRow(Base):
     output: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     cost_usd: Mapped[Decimal | None] = mapped_column(NUMERIC(12, 6))
+    # When the upstream is asked (again) what it cost, which it may tell late.
+    cost_due_at: Mapped[datetime | None]
 
     created_at: Mapped[CreatedAt]
     submitted_at: Mapped[datetime | None]
@@ -156,6 +158,11 @@ class JobRow(Base):
         ),
         Index("ix_jobs_expiring", "expires_at", postgresql_where="status = 'accepted'"),
         Index("ix_jobs_cancel_due", "cancel_due_at", postgresql_where="cancel_due_at IS NOT NULL"),
+        Index("ix_jobs_cost_due", "cost_due_at", postgresql_where="cost_due_at IS NOT NULL"),
+        # What was used between two days.
+        Index(
+            "ix_jobs_usage", "tenant_id", "mode", "finished_at", postgresql_where="finished_at IS NOT NULL"
+        ),
         # Lists, newest first: an index for each filter, so that a page costs the same whatever is stored.
         _list("ix_jobs_list"),
         _list("ix_jobs_list_by_status", "status"),
@@ -202,6 +209,17 @@ class JobLabelRow(Base):
     mode: Mapped[str]
 
     __table_args__ = (Index("ix_job_labels_list", "tenant_id", "mode", "key", "value", text("job_id DESC")),)
+
+
+class RunTimeRow(Base):
+    """One bucket of a model's histogram of run times, which the pace of reads follows."""
+
+    __tablename__ = "run_times"
+
+    model: Mapped[str] = mapped_column(primary_key=True)
+    bucket: Mapped[int] = mapped_column(primary_key=True)
+    # Jobs that ended in it, of which older ones count less and less.
+    weight: Mapped[float]
 
 
 class IdempotencyKeyRow(Base):

@@ -1,15 +1,19 @@
-"""Tables of what is told: events, their deliveries, the attempts of each, and the secrets that sign."""
+"""Tables of what is told: events, their deliveries, the attempts of each; where to; and what signs."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, text
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.database.base import Base, CreatedAt, Id, one_of
 from service.tenants.keys import MODES
 
 DELIVERY_STATUSES = ("pending", "delivering", "delivered", "exhausted", "held", "cancelled")
+SIGNINGS = ("v1", "v1a")
+DISABLED_REASONS = ("asked", "gone", "failing")
+"""By its tenant; because it answered 410; because nothing has reached it for days."""
 ENDED_DELIVERIES = "'delivered', 'exhausted', 'cancelled'"
 
 
@@ -21,19 +25,25 @@ class EventRow(Base):
     id: Mapped[Id]
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     mode: Mapped[str]
-    # No foreign key: this package knows nothing of jobs.
-    job_id: Mapped[UUID]
+    # No foreign key: this package knows nothing of jobs. Null for what is not about one.
+    job_id: Mapped[UUID | None]
     type: Mapped[str]
     # The job has ended with it.
     is_end: Mapped[bool]
     # Its number on the job's timeline.
-    sequence: Mapped[int]
+    sequence: Mapped[int | None]
     # Null once the job was deleted: it is not sent any more.
     body: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[CreatedAt]
+    # Its place in the feed, stamped after the commit by one worker at a time: those of transactions that
+    # commit out of order are still read in order. Null until then, and not read.
+    position: Mapped[int | None] = mapped_column(BigInteger)
 
     __table_args__ = (
         one_of("mode", MODES),
+        CheckConstraint("(job_id IS NULL) = (sequence IS NULL)", name="about_a_job"),
+        Index("ix_events_feed", "tenant_id", "mode", "position", postgresql_where="position IS NOT NULL"),
+        Index("ix_events_unplaced", "id", postgresql_where="position IS NULL"),
         Index("uq_events_job_id_sequence", "job_id", "sequence", unique=True),
         # A job ends once, so it is told once that it ended.
         Index("uq_events_end", "job_id", unique=True, postgresql_where="is_end"),
@@ -48,9 +58,9 @@ class DeliveryRow(Base):
     id: Mapped[Id]
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     event_id: Mapped[UUID] = mapped_column(ForeignKey("events.id"))
-    job_id: Mapped[UUID]
+    job_id: Mapped[UUID | None]
     url: Mapped[str]
-    # Scheme, host and port of the URL: with the tenant, the lane it goes in.
+    # With the tenant, the lane it goes in: scheme, host and port of an ad-hoc URL, or `endpoint:` and its id.
     origin: Mapped[str]
     status: Mapped[str] = mapped_column(server_default="pending")
     # Counted when one is begun, so that no two POSTs bear the same number.
@@ -64,9 +74,13 @@ class DeliveryRow(Base):
     epoch: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[CreatedAt]
     finished_at: Mapped[datetime | None]
+    mode: Mapped[str] = mapped_column(server_default="live")
+    # Where it goes to, unless that is a `callback_url`, or the endpoint was removed.
+    endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
 
     __table_args__ = (
         one_of("status", DELIVERY_STATUSES),
+        one_of("mode", MODES),
         CheckConstraint(f"(status IN ({ENDED_DELIVERIES})) = (finished_at IS NOT NULL)", name="finished"),
         CheckConstraint("(owner IS NULL) = (lease_until IS NULL)", name="lease"),
         CheckConstraint("(status = 'delivering') = (owner IS NOT NULL)", name="owned_while_delivering"),
@@ -80,6 +94,9 @@ class DeliveryRow(Base):
             "due_at",
             postgresql_where="status = 'pending'",
         ),
+        Index("ix_webhook_deliveries_list", "tenant_id", "mode", text("id DESC")),
+        Index("ix_webhook_deliveries_list_by_job", "job_id", text("id DESC")),
+        Index("ix_webhook_deliveries_list_by_endpoint", "endpoint_id", text("id DESC")),
         Index("ix_webhook_deliveries_leased", "lease_until", postgresql_where="status = 'delivering'"),
         {"postgresql_with": {"fillfactor": 85, "autovacuum_vacuum_scale_factor": 0.02}},
     )
@@ -102,8 +119,58 @@ class AttemptRow(Base):
     response: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+class EndpointRow(Base):
+    """A URL that a tenant has registered for events of all its jobs."""
+
+    __tablename__ = "webhook_endpoints"
+
+    id: Mapped[Id]
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    mode: Mapped[str]
+    url: Mapped[str]
+    description: Mapped[str]
+    events: Mapped[list[str]] = mapped_column(ARRAY(TEXT))
+    signing: Mapped[str]
+    created_at: Mapped[CreatedAt]
+    # Nothing is sent any more from then on: its deliveries are held.
+    disabled_at: Mapped[datetime | None]
+    disabled_reason: Mapped[str | None]
+    # What auto-disabling goes by, all of it since the last success.
+    succeeded_at: Mapped[datetime | None]
+    failing_since: Mapped[datetime | None]
+    failed_events: Mapped[int] = mapped_column(server_default="0")
+
+    __table_args__ = (
+        one_of("mode", MODES),
+        one_of("signing", SIGNINGS),
+        one_of("disabled_reason", DISABLED_REASONS),
+        CheckConstraint("(disabled_at IS NULL) = (disabled_reason IS NULL)", name="disabled"),
+        CheckConstraint("cardinality(events) > 0", name="events"),
+        Index("uq_webhook_endpoints_url", "tenant_id", "mode", text("md5(url)"), unique=True),
+    )
+
+
+class LaneRow(Base):
+    """How it stands with one receiver of a tenant; there is none for a receiver with which all is well.
+
+    Locked before a claim counts what is under way in its lane.
+    """
+
+    __tablename__ = "webhook_lanes"
+
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
+    # As in the deliveries.
+    origin: Mapped[str] = mapped_column(primary_key=True)
+    served_at: Mapped[datetime | None]
+    # Failures in a row, and how often in a row they have opened the breaker.
+    failures: Mapped[int] = mapped_column(server_default="0")
+    openings: Mapped[int] = mapped_column(server_default="0")
+    # Nothing is sent before; then one probe.
+    open_until: Mapped[datetime | None]
+
+
 class SecretRow(Base):
-    """A secret that signs what goes to a tenant's `callback_url`s."""
+    """A secret that signs what goes to an endpoint or, without one, to the tenant's `callback_url`s."""
 
     __tablename__ = "webhook_secrets"
 
@@ -113,5 +180,24 @@ class SecretRow(Base):
     created_at: Mapped[CreatedAt]
     # Signs until then beside its successor; null for the one in force.
     expires_at: Mapped[datetime | None]
+    endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
 
-    __table_args__ = (Index("ix_webhook_secrets_tenant_id", "tenant_id"),)
+    __table_args__ = (
+        Index("ix_webhook_secrets_tenant_id", "tenant_id"),
+        Index("ix_webhook_secrets_endpoint_id", "endpoint_id"),
+    )
+
+
+class SigningKeyRow(Base):
+    """An Ed25519 key of the service, which signs for endpoints with `v1a`; its public half is published."""
+
+    __tablename__ = "webhook_keys"
+
+    id: Mapped[Id]
+    public: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[CreatedAt]
+    # Published until then, beside its successor; null for the one that signs.
+    expires_at: Mapped[datetime | None]
+
+    __table_args__ = (CheckConstraint("octet_length(public) = 32", name="public"),)

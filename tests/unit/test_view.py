@@ -50,6 +50,7 @@ JOB = Job(
     output={"images": ["https://pictures.example/a%20b.png"]},
     error=None,
     cost_usd=None,
+    cost_due_at=None,
     created_at=AT,
     submitted_at=AT + timedelta(microseconds=1),
     started_at=AT + timedelta(seconds=1),
