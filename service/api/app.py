@@ -11,6 +11,7 @@ from service.api import description, health, jobs, metrics, problems, runcomfy, 
 from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
+from service.api.options import options
 from service.api.parts import Parts, keep
 from service.clock import Clock, postgres_time
 from service.database import Database, head
@@ -19,6 +20,14 @@ from service.jobs.waiting import Line
 from service.queue import Bell
 from service.settings import Settings
 from service.tenants.keyring import Keyring
+
+HANDLERS = [
+    *jobs.HANDLERS,
+    *runcomfy.HANDLERS,
+    *health.HANDLERS,
+    metrics.show_metrics,
+    *description.HANDLERS,
+]
 
 
 def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
@@ -47,13 +56,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
             await parts.close()
 
     app = Litestar(
-        route_handlers=[
-            *jobs.HANDLERS,
-            *runcomfy.HANDLERS,
-            *health.HANDLERS,
-            metrics.show_metrics,
-            description.show_description,
-        ],
+        route_handlers=[*options(HANDLERS), *HANDLERS],
         exception_handlers={Exception: _answer},
         request_max_body_size=LARGEST_BODY,
         lifespan=[open_while_serving],

@@ -11,3 +11,6 @@ from service.api.parts import Parts
 async def show_description(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The OpenAPI document; it needs no key."""
     return Response(Parts.of(request).description, media_type="application/json")
+
+
+HANDLERS = [show_description]
