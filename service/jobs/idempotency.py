@@ -44,7 +44,7 @@ async def accept_once(
     job = await accept_unless_there(database, tenant, request, once=asked, bell=bell, clock=clock)
     if job is not None:
         return Acceptance(job, delivery=None, is_new=True)
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         fingerprint, job_id = await reads.used_key(connection, tenant, asked.key)
     if fingerprint != asked.fingerprint:
         raise IdempotencyKeyReusedError(

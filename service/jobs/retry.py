@@ -26,7 +26,7 @@ async def retry(database: Database, tenant: Tenant, job_id: UUID, *, bell: Bell,
     Raises NotFoundError, also if the retry was deleted, and NotRetryableError unless the job has ended
     without an output. Its end is for ever, so no lock is needed between looking and accepting.
     """
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         job = await reading.found(connection, tenant, job_id)
     if job.status not in RETRYABLE:
         raise NotRetryableError(
@@ -35,7 +35,7 @@ async def retry(database: Database, tenant: Tenant, job_id: UUID, *, bell: Bell,
     new = await accept_unless_there(database, tenant, _request(job), retry_of=job.id, bell=bell, clock=clock)
     if new is not None:
         return Acceptance(new, delivery=None, is_new=True)
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         retry_id = await reads.retry_of(connection, tenant, job.id)
     existing, delivery = await reading.one(database, tenant, retry_id)
     return Acceptance(existing, delivery, is_new=False)
