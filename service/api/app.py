@@ -8,10 +8,10 @@ import msgspec
 from litestar import Litestar, Request, Response
 
 from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors
+from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
 from service.api.parts import Parts, keep
-from service.api.request_id import RequestId
 from service.clock import Clock, postgres_time
 from service.database import Database, head
 from service.jobs.envelope import Envelope
@@ -62,7 +62,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         openapi_config=None,
     )
     keep(app, parts)
-    app.asgi_handler = RequestId(metrics.Counted(app.asgi_handler))
+    app.asgi_handler = Around(app.asgi_handler)
     return app
 
 
