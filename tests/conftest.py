@@ -22,9 +22,9 @@ from service import telemetry
 from service.database import migrate
 from service.database.api_role import admit
 from service.dev.embedded import Postgres, Redis
+from service.dev.stack import API_ROLE
 
 TEMPLATE = "template_migrated"
-API_ROLE = "edit_jobs_web"
 SHARED_MEMORY, ROOM = "/dev/shm", 2 << 30
 
 # No clock and no luck: what was green once stays green until the code changes.

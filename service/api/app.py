@@ -1,5 +1,6 @@
 """The application: made from settings, serving on its own, closing what it opened."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response
 
-from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors
+from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors, wall
 from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
@@ -41,9 +42,13 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
 
     @asynccontextmanager
     async def open_while_serving(_: Litestar) -> AsyncIterator[None]:
+        beside = [asyncio.create_task(parts.keyring.run()), asyncio.create_task(wall.look(database))]
         try:
             yield
         finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             await parts.close()
 
     app = Litestar(
