@@ -37,6 +37,8 @@ def problem(error: ServiceError) -> dict[str, Any]:
         "code": error.code,
         "retryable": error.retryable,
     }
+    if error.limit is not None:
+        told["limit"] = error.limit
     if error.faults:
         told["errors"] = [{"pointer": fault.pointer, "message": fault.message} for fault in error.faults]
     return told
