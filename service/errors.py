@@ -67,11 +67,47 @@ class UnauthorizedError(ServiceError):
     status = 401
 
 
+class MalformedKeyError(UnauthorizedError):
+    """This is not a key of this service."""
+
+    code = "key_malformed"
+
+
+class UnknownKeyError(UnauthorizedError):
+    """There is no such key."""
+
+    code = "key_unknown"
+
+
+class ExpiredKeyError(UnauthorizedError):
+    """The key has expired."""
+
+    code = "key_expired"
+
+
+class RevokedKeyError(UnauthorizedError):
+    """The key was revoked."""
+
+    code = "key_revoked"
+
+
 class ForbiddenError(ServiceError):
     """The key does not allow this."""
 
     code = "forbidden"
     status = 403
+
+
+class MissingScopeError(ForbiddenError):
+    """The key lacks a scope."""
+
+    code = "missing_scope"
+
+
+class TenantDisabledError(ForbiddenError):
+    """The tenant is disabled: nothing new is accepted."""
+
+    code = "tenant_disabled"
 
 
 class NotFoundError(ServiceError):

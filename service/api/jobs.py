@@ -27,7 +27,7 @@ from service.webhooks.store import Progress
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-@post("/v1/jobs", before_request=needs("jobs:write"))
+@post("/v1/jobs", before_request=needs("jobs:write", makes_work=True))
 async def accept_job(request: Asked) -> ASGIResponse:
     """Accept a job."""
     query.nothing(request.scope["query_string"])
@@ -93,7 +93,7 @@ async def cancel_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     return _answer(parts, job, delivery=delivery)
 
 
-@post("/v1/jobs/{job_id:str}/retry", before_request=needs("jobs:write"))
+@post("/v1/jobs/{job_id:str}/retry", before_request=needs("jobs:write", makes_work=True))
 async def retry_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     """Ask for a job once more."""
     query.nothing(request.scope["query_string"])

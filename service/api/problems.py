@@ -59,7 +59,9 @@ def headers(told: ServiceError, error: Exception) -> dict[str, str]:
     """What is told beside the document."""
     headers: dict[str, str] = {}
     if isinstance(told, UnauthorizedError):
-        headers["WWW-Authenticate"] = "Bearer"
+        # RFC 6750, 3.1: without any key there is nothing to name an error of.
+        is_of_key = type(told) is not UnauthorizedError
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if is_of_key else "Bearer"
     if isinstance(told, ForbiddenError):
         headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
     if isinstance(told, MethodNotAllowedError) and isinstance(error, HTTPException):
