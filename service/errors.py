@@ -33,7 +33,7 @@ class ServiceError(Exception):
         retry_after: int | None = None,
         limit: str | None = None,
     ) -> None:
-        """`retry_after` is in seconds, and is sent as the header of that name; `limit` names one that was hit."""
+        """`retry_after` is in seconds, and is sent as the header; `limit` names the limit that was hit."""
         super().__init__(detail)
         self.detail = detail
         self.faults = tuple(faults)

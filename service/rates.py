@@ -91,7 +91,7 @@ class Share:
             self.second, self.used, self.left = second, 0, 0
         self.left += granted
         self.rest = rest
-        # What was taken is used too early rather than too late, and asked for anew too late rather than early.
+        # Never longer than Redis meant, and never asked again before that second is over.
         self.good_until = asked_at + ends_in
         self.closed_until = 0.0 if granted else now + ends_in
 

@@ -5,6 +5,7 @@ import re
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from service.api import limits
 from service.api.headers import header
 from service.ids import uuid7
 
@@ -25,7 +26,7 @@ class RequestId:
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], sent]
+                message["headers"] = [*message["headers"], sent, *limits.told(scope)]
             await send(message)
 
         with bound_contextvars(request_id=request_id):
