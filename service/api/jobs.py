@@ -7,7 +7,7 @@ from litestar import delete, get, post
 from litestar.params import FromPath
 
 from service.api import query
-from service.api.accepting import Asked, accepted, replayed
+from service.api.accepting import Asked, accepted, replayed, retried
 from service.api.answer import Answer
 from service.api.auth import needs
 from service.api.body import json_body
@@ -20,13 +20,12 @@ from service.jobs.accept import Acceptance
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
-from service.jobs.retry import retry
 from service.webhooks.store import Progress
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-@post("/v1/jobs", before_request=needs("jobs:write"))
+@post("/v1/jobs", before_request=needs("jobs:write", makes_work=True))
 async def accept_job(request: Asked) -> Answer:
     """Accept a job."""
     query.nothing(request.scope["query_string"])
@@ -92,15 +91,11 @@ async def cancel_job(request: Asked, job_id: FromPath[str]) -> Answer:
     return _answer(parts, job, delivery=delivery)
 
 
-@post("/v1/jobs/{job_id:str}/retry", before_request=needs("jobs:write"))
+@post("/v1/jobs/{job_id:str}/retry", before_request=needs("jobs:write", makes_work=True))
 async def retry_job(request: Asked, job_id: FromPath[str]) -> Answer:
     """Ask for a job once more."""
     query.nothing(request.scope["query_string"])
-    parts = Parts.of(request)
-    acceptance = await retry(
-        parts.database, request.auth.tenant, _id(job_id), bell=parts.bell, clock=parts.clock
-    )
-    return _acceptance(parts, acceptance)
+    return _acceptance(Parts.of(request), await retried(request, _id(job_id)))
 
 
 @get("/v1/jobs/{job_id:str}/events", before_request=needs("jobs:read"))

@@ -23,7 +23,7 @@ from service.jobs.cancel import cancel
 from service.jobs.lifecycle import Status
 
 
-@post("/v1/models/{model_id:path}", status_code=200, before_request=needs("jobs:write"))
+@post("/v1/models/{model_id:path}", status_code=200, before_request=needs("jobs:write", makes_work=True))
 async def submit(request: Asked, model_id: FromPath[str]) -> Answer:
     """Accept a job; the body is the model's input, with nothing around it."""
     webhook = query.single(request.scope["query_string"], "webhook")

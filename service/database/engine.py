@@ -72,10 +72,15 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def of_operator(self) -> AsyncIterator[Connection]:
-        """A transaction in which it sees every tenant, with its keys and its account; no jobs."""
+    async def of_operator(self, tenant_id: UUID | None = None) -> AsyncIterator[Connection]:
+        """A transaction in which it sees every tenant, with its keys and its account; no jobs.
+
+        With `tenant_id`, also the rows of that tenant.
+        """
         async with self.engine.begin() as connection:
             await connection.execute(_FOR_OPERATOR)
+            if tenant_id is not None:
+                await connection.execute(_FOR_TENANT, {"tenant": str(tenant_id)})
             yield connection
 
     @asynccontextmanager
