@@ -13,6 +13,7 @@ from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
 from service.api.options import options
+from service.api.page import page
 from service.api.parts import Parts, keep
 from service.clock import Clock, postgres_time
 from service.database import Database, head
@@ -39,6 +40,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     envelope = Envelope(
         allowed_networks=settings.webhook_allowed_networks, default_expires_in=settings.default_expires_in
     )
+    described = document(envelope.schema, HANDLERS, public_url=settings.public_url)
     parts = Parts(
         database=database,
         keyring=Keyring(database),
@@ -50,7 +52,8 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
         schema_version=head(),
-        description=msgspec.json.encode(document(envelope.schema, public_url=settings.public_url)),
+        description=msgspec.json.encode(described),
+        description_page=page(described).encode(),
     )
 
     @asynccontextmanager

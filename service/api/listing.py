@@ -5,9 +5,9 @@ import binascii
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
+from service.api import describing
 from service.api.query import Query, shown
 from service.jobs.filter import Filter
 from service.jobs.lifecycle import Status
@@ -106,41 +106,45 @@ def _before(query: Query) -> UUID | None:
     return None
 
 
-def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": schema, **more}
-
+CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}
+"""Sixteen bytes."""
+_MOMENT = {"type": "string", "format": "date-time"}
 
 DESCRIBED = [
-    _parameter(
+    describing.query(
         "status",
         "Any of these; repeated, or with commas in between.",
-        {"type": "array", "items": {"enum": list(Status)}},
+        {"type": "array", "minItems": 1, "items": {"enum": list(Status)}},
+        example=["completed", "failed"],
     ),
-    _parameter("model", "The id of the model.", {"type": "string"}),
-    _parameter("external_id", "The caller's own name for the job.", {"type": "string"}),
-    _parameter(
+    describing.query("model", "The id of the model.", {"type": "string"}),
+    describing.query(
+        "external_id", "The caller's own name for the job.", {"type": "string"}, example="order-17"
+    ),
+    describing.query(
         "metadata",
         "`metadata.KEY=VALUE`: jobs with this pair in their metadata; of several all must be there.",
         {
             "type": "object",
-            "patternProperties": {r"^metadata\..": {"type": "string"}},
+            "patternProperties": {r"^metadata\.[^\x00]+$": {"type": "string"}},
             "additionalProperties": False,
             "maxProperties": MOST_PAIRS,
         },
         style="form",
         explode=True,
+        example={"metadata.team": "ads"},
     ),
-    _parameter(
-        "created_after", "Jobs accepted at this time or later.", {"type": "string", "format": "date-time"}
+    describing.query(
+        "created_after", "Jobs accepted at this time or later.", _MOMENT, example="2026-11-22T00:00:00Z"
     ),
-    _parameter(
-        "created_before", "Jobs accepted before this time.", {"type": "string", "format": "date-time"}
+    describing.query(
+        "created_before", "Jobs accepted before this time.", _MOMENT, example="2026-11-23T00:00:00Z"
     ),
-    _parameter(
+    describing.query(
         "limit",
         "Most jobs on a page.",
         {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE},
     ),
-    _parameter("cursor", "The `next_cursor` of a page.", {"type": "string"}),
+    describing.query("cursor", "The `next_cursor` of a page.", CURSOR),
 ]
 """The same for the API's own description."""

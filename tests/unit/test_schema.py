@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Fault
-from service.schema import MOST_FAULTS, Schema
+from service.schema import MOST_FAULTS, NOT_BLANK, Schema
 from service.schema.storable import DEEPEST, MOST_VALUES, UnreadableError, is_storable, unstorable
 
 
@@ -49,7 +49,7 @@ def faults_of(field: dict[str, Any], value: object) -> list[tuple[str, str]]:
         ({"minProperties": 1}, {}, "must have at least 1 field, not 0"),
         ({"maxProperties": 1}, {"b": 1, "c": 2}, "must have at most 1 field, not 2"),
         ({"uniqueItems": True}, ["x", "x"], "must not hold the same item twice"),
-        ({"pattern": r"\S"}, " \n", "must not be blank"),
+        ({"pattern": NOT_BLANK}, " \n", "must not be blank"),
         ({"pattern": "^a"}, "b", "must match ^a"),
         ({"const": "a"}, "b", 'must be "a", not "b"'),
         ({"multipleOf": 8}, 9, "breaks the rule multipleOf"),
