@@ -50,12 +50,18 @@ GRANTED_TO_OPERATORS = {
     "upstream_tokens": (
         (
             "SELECT (id, tenant_id, max_in_flight, trouble, trouble_since, created_at),"
-            " INSERT, UPDATE (sealed, max_in_flight), DELETE"
+            " INSERT, UPDATE (tenant_id, sealed, max_in_flight, trouble, trouble_since)"
         ),
-        {"SELECT": OWN, "INSERT": ANY, "UPDATE": ANY, "DELETE": ANY},
+        {"SELECT": OWN, "INSERT": ANY, "UPDATE": ANY},
     ),
     "audit_log": ("SELECT, INSERT", {"SELECT": ANY, "INSERT": OWN}),
 }
+# What is nobody's.
+GRANTED_TO_ALL = {
+    "alembic_version": "SELECT",
+    "webhook_keys": "SELECT (id, public, created_at, expires_at)",
+}
+
 # What the API may know beyond its transaction's tenant, each as narrow as its question. They run as the owner
 # of the tables; an empty search path keeps others from putting tables of theirs before ours.
 FUNCTIONS = {
@@ -97,12 +103,14 @@ FUNCTIONS = {
             ) AS open GROUP BY status, model
         $$
     """,
-    # Accounts that the upstream turns away, for /health/ready and for jobs that wait for them.
+    # Accounts that the upstream turns away, for /health/ready and for jobs that wait for them; those whose
+    # token was taken away concern nobody.
     "account_troubles()": """
         RETURNS TABLE (id uuid, tenant_id uuid, trouble text, trouble_since timestamptz)
         STABLE AS $$
             SELECT id, tenant_id, trouble, trouble_since FROM public.upstream_tokens
             WHERE trouble IS NOT NULL
+              AND (tenant_id IS NOT NULL OR id = '00000000-0000-7000-8000-000000000001')
         $$
     """,
     # How many jobs, whoever's, hold a place with this account: counted to `most`.
@@ -377,8 +385,8 @@ def _build_the_second_wall() -> None:
         END $$
     """)
     op.execute("GRANT USAGE ON SCHEMA public TO edit_jobs_api")
-    op.execute("GRANT SELECT ON alembic_version TO edit_jobs_api")
-    op.execute("GRANT SELECT (id, public, created_at, expires_at) ON webhook_keys TO edit_jobs_api")
+    for table, privileges in GRANTED_TO_ALL.items():
+        op.execute(f"GRANT {privileges} ON {table} TO edit_jobs_api")
     for table, privileges in GRANTED.items():
         _grant(table, privileges)
         rule = f"tenant_id = {TENANT}"

@@ -8,7 +8,20 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response
 
-from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors, wall
+from service.api import (
+    admin,
+    admin_keys,
+    description,
+    health,
+    jobs,
+    keys,
+    metrics,
+    problems,
+    runcomfy,
+    runcomfy_errors,
+    tenant,
+    wall,
+)
 from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
@@ -34,6 +47,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         envelope=envelope,
         bell=Bell(settings.redis_url),
         clock=clock,
+        vault=settings.vault,
         line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
         schema_version=head(),
@@ -55,6 +69,10 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         route_handlers=[
             *jobs.HANDLERS,
             *runcomfy.HANDLERS,
+            tenant.show_tenant,
+            *keys.HANDLERS,
+            *admin.HANDLERS,
+            *admin_keys.HANDLERS,
             *health.HANDLERS,
             metrics.show_metrics,
             description.show_description,

@@ -7,6 +7,7 @@ from litestar import Litestar, Request
 
 from service.clock import Clock
 from service.database import Database
+from service.encryption import Vault
 from service.jobs.cancel import HOLD_SECONDS
 from service.jobs.envelope import Envelope
 from service.jobs.waiting import Line
@@ -28,6 +29,7 @@ class Parts:
     bell: Bell
     clock: Clock
     line: Line
+    vault: Vault
     public_url: str
     schema_version: str
     description: bytes
