@@ -103,8 +103,8 @@ FUNCTIONS = {
             ) AS open GROUP BY status, model
         $$
     """,
-    # Accounts that the upstream turns away, for /health/ready and for jobs that wait for them; those whose
-    # token was taken away concern nobody.
+    # Accounts that the upstream turns away, for /health/ready and for jobs that wait for them.
+    # One that was taken away from its tenant is nobody's trouble any more.
     "account_troubles()": """
         RETURNS TABLE (id uuid, tenant_id uuid, trouble text, trouble_since timestamptz)
         STABLE AS $$

@@ -28,9 +28,11 @@ from service.api.openapi import document
 from service.api.parts import Parts, keep
 from service.clock import Clock, postgres_time
 from service.database import Database, head
+from service.jobs.backlog import Backlog
 from service.jobs.envelope import Envelope
 from service.jobs.waiting import Line
 from service.queue import Bell
+from service.rates import Rates
 from service.settings import Settings
 from service.tenants.keyring import Keyring
 
@@ -46,6 +48,8 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         keyring=Keyring(database),
         envelope=envelope,
         bell=Bell(settings.redis_url),
+        rates=Rates(settings.redis_url),
+        backlog=Backlog(database),
         clock=clock,
         vault=settings.vault,
         line=Line(places=settings.upstream_max_in_flight, clock=clock),

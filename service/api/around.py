@@ -11,6 +11,7 @@ from functools import lru_cache
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
+from service.api import limits
 from service.api.headers import header
 from service.ids import uuid7
 from service.telemetry import metrics
@@ -42,7 +43,8 @@ class Around:
             if message["type"] != "http.response.start":
                 await send(message)
                 return
-            message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            sent = (b"x-request-id", request_id.encode())
+            message["headers"] = [*message["headers"], sent, *limits.told(scope)]
             await send(message)
             _count(scope, message["status"], time.perf_counter() - began)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from litestar import Request
 
+from service.api import limits
 from service.api.headers import only
 from service.api.parts import Parts
 from service.errors import MissingScopeError, TenantDisabledError, UnauthorizedError
@@ -49,6 +50,7 @@ async def _tenants_key(request: Request[Any, Any, Any]) -> Key:
     key = await _key(request)
     if not isinstance(key, Key):
         raise MissingScopeError("This is an operator's key: it has no tenant, and no scope but admin.")
+    await limits.count(request, key)
     return key
 
 

@@ -7,7 +7,7 @@ from litestar import delete, get, post
 from litestar.params import FromPath
 
 from service.api import query
-from service.api.accepting import Asked, accepted, replayed
+from service.api.accepting import Asked, accepted, replayed, retried
 from service.api.answer import Answer
 from service.api.auth import needs
 from service.api.body import json_body
@@ -20,7 +20,6 @@ from service.jobs.accept import Acceptance
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
-from service.jobs.retry import retry
 from service.webhooks.store import Progress
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -96,11 +95,7 @@ async def cancel_job(request: Asked, job_id: FromPath[str]) -> Answer:
 async def retry_job(request: Asked, job_id: FromPath[str]) -> Answer:
     """Ask for a job once more."""
     query.nothing(request.scope["query_string"])
-    parts = Parts.of(request)
-    acceptance = await retry(
-        parts.database, request.auth.tenant, _id(job_id), bell=parts.bell, clock=parts.clock
-    )
-    return _acceptance(parts, acceptance)
+    return _acceptance(Parts.of(request), await retried(request, _id(job_id)))
 
 
 @get("/v1/jobs/{job_id:str}/events", before_request=needs("jobs:read"))

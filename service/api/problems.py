@@ -21,7 +21,7 @@ from service.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from service.telemetry import log
+from service.telemetry import log, metrics
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
@@ -37,6 +37,8 @@ def problem(error: ServiceError) -> dict[str, Any]:
         "code": error.code,
         "retryable": error.retryable,
     }
+    if error.limit is not None:
+        told["limit"] = error.limit
     if error.faults:
         told["errors"] = [{"pointer": fault.pointer, "message": fault.message} for fault in error.faults]
     return told
@@ -72,6 +74,8 @@ def headers(told: ServiceError, error: Exception) -> dict[str, str]:
 def as_told(request: Request[Any, Any, Any], error: Exception) -> ServiceError:
     """The error that answers for what was raised, which is logged where a caller cannot be at fault."""
     if isinstance(error, ServiceError):
+        if error.limit is not None:
+            metrics.REFUSALS.labels(error.limit).inc()
         if isinstance(error, UnavailableError):
             log.warning(
                 "request.unavailable", path=request.scope["path"], error=str(error.__cause__ or error)[:200]

@@ -170,7 +170,10 @@ async def _redis(settings: Settings) -> list[Finding]:
     await bell.close()
     if reachable:
         return [Finding("Redis", Health.GOOD, "answers")]
-    todo = f"check {PREFIX}REDIS_URL, and that it runs; until then jobs start up to a second later"
+    todo = (
+        f"check {PREFIX}REDIS_URL, and that it runs; until then jobs start up to a second later,"
+        " and no rate limit holds"
+    )
     return [Finding("Redis", Health.BAD, "does not answer", todo)]
 
 

@@ -35,8 +35,18 @@ async def retry(database: Database, tenant: Tenant, job_id: UUID, *, bell: Bell,
     new = await accept_unless_there(database, tenant, _request(job), retry_of=job.id, bell=bell, clock=clock)
     if new is not None:
         return Acceptance(new, delivery=None, is_new=True)
+    before = await retried_before(database, tenant, job.id)
+    assert before is not None, "a job has a retry, or can be retried"
+    return before
+
+
+async def retried_before(database: Database, tenant: Tenant, job_id: UUID) -> Acceptance | None:
+    """The retry that the job has; None if it has none. Raises NotFoundError, also if that was deleted."""
     async with database.of_tenant(tenant.id) as connection:
-        retry_id = await reads.retry_of(connection, tenant, job.id)
+        await reading.found(connection, tenant, job_id)
+        retry_id = await reads.retry_of(connection, tenant, job_id)
+    if retry_id is None:
+        return None
     existing, delivery = await reading.one(database, tenant, retry_id)
     return Acceptance(existing, delivery, is_new=False)
 
