@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response
 
-from service.api import batch, description, health, jobs, metrics, problems, runcomfy, runcomfy_errors
+from service.api import batch, description, health, jobs, metrics, problems, runcomfy, runcomfy_errors, usage
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
 from service.api.parts import Parts, keep
@@ -54,6 +54,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         route_handlers=[
             *jobs.HANDLERS,
             *batch.HANDLERS,
+            *usage.HANDLERS,
             *runcomfy.HANDLERS,
             *health.HANDLERS,
             metrics.show_metrics,

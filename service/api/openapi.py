@@ -3,7 +3,7 @@
 from typing import Any
 
 import service
-from service.api import batch_description, jobs_description, runcomfy_description
+from service.api import batch_description, jobs_description, runcomfy_description, usage_description
 from service.api.describing import OBJECT, PROBLEM, PROBLEM_ANSWER, RATE_HEADERS, TEXT, answer
 from service.schema import Schema
 
@@ -23,6 +23,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
         "paths": {
             **jobs_description.paths(),
             **batch_description.paths(),
+            **usage_description.paths(),
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
             "/health/live": {"get": _health("Whether the process lives")},
             "/health/ready": {"get": _health("Whether it can do its work", refused=(503,))},
@@ -34,6 +35,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
             "schemas": {
                 **about_jobs,
                 **batch_description.schemas(about_jobs["Request"]),
+                **usage_description.schemas(),
                 **runcomfy_description.schemas(),
                 "Health": OBJECT
                 | {"required": ["status"], "properties": {"status": {"enum": ["ok", "degraded"]}}},
