@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         description="From a submit to its first status read; each next wait is 1.3 times as long, up to 15 s",
     )
     worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")
+    retention_days: int = Field(
+        30, ge=0, le=36_500, description="Days until an ended job is removed; 0 keeps all jobs"
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of a worker's `GET /metrics`, on every address; 0 for none"
     )
