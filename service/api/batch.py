@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from litestar import post
-from litestar.response.base import ASGIResponse
 
 from service.api import query
 from service.api.accepting import Asked
+from service.api.answer import Answer
 from service.api.auth import needs
 from service.api.body import json_body
 from service.api.headers import header
@@ -38,7 +37,7 @@ ENVELOPE = Schema(
 
 
 @post("/v1/jobs/batch", status_code=207, before_request=needs("jobs:write", makes_work=True))
-async def accept_batch(request: Asked) -> ASGIResponse:
+async def accept_batch(request: Asked) -> Answer:
     """Accept up to a hundred jobs, each with an answer of its own."""
     query.nothing(request.scope["query_string"])
     if header(request.scope, HEADER.lower().encode()) is not None:
@@ -58,7 +57,7 @@ async def accept_batch(request: Asked) -> ASGIResponse:
     )
     told = [next(outcomes) if isinstance(item, Item) else item for item in read]
     results = [_result(outcome, public_url=parts.public_url) for outcome in told]
-    return ASGIResponse(body=msgspec.json.encode({"results": results}), status_code=207)
+    return Answer({"results": results}, status=207)
 
 
 HANDLERS = [accept_batch]

@@ -9,8 +9,8 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from service.api.around import request_id
 from service.api.body import too_large
-from service.api.request_id import request_id
 from service.database import is_outage
 from service.errors import (
     BadRequestError,

@@ -4,11 +4,10 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import msgspec
 from litestar import get
-from litestar.response.base import ASGIResponse
 
 from service.api.accepting import Asked
+from service.api.answer import Answer
 from service.api.auth import needs
 from service.api.parts import Parts
 from service.api.query import Query, shown
@@ -22,13 +21,13 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @get("/v1/usage", before_request=needs("jobs:read"))
-async def show_usage(request: Asked) -> ASGIResponse:
+async def show_usage(request: Asked) -> Answer:
     """Show what was used."""
     parts = Parts.of(request)
     today = (parts.clock() or datetime.now(UTC)).date()
     since, until, by = period(request.scope["query_string"], today=today)
     used = await usage(parts.database, request.auth.tenant, since=since, until=until, by=by)
-    return ASGIResponse(body=msgspec.json.encode(used))
+    return Answer(used)
 
 
 HANDLERS = [show_usage]

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from service.cli import console
 from service.cli.failures import CommandError
 from service.cli.postgres import explained
-from service.database import Database, head
+from service.database import Database, api_role, head
 from service.queue import Bell
 from service.settings import PREFIX, Settings
 from service.tenants import tokens
@@ -39,6 +39,7 @@ OLDEST_POSTGRES = 15
 _SERVER = text(
     "SELECT current_setting('server_version'), current_setting('server_version_num'), current_user"
 )
+_ROLE = text("SELECT current_user")
 _HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
 _VERSION = text("SELECT version_num FROM alembic_version")
 
@@ -86,6 +87,8 @@ async def _postgres(settings: Settings) -> list[Finding]:
         if schema.health is not Health.BAD:
             found.append(await _secrets(database, settings))
             found.append(await _account(database))
+            if all(one.health is not Health.BAD for one in found):
+                found.append(await _api_role(settings))
     return found
 
 
@@ -132,6 +135,22 @@ async def _secrets(database: Database, settings: Settings) -> Finding:
             f"add the key they were sealed with to {PREFIX}SECRET_KEY, after a comma",
         )
     return Finding("SECRET_KEY", Health.GOOD, f"opens all {stored} stored secrets")
+
+
+async def _api_role(settings: Settings) -> Finding:
+    check, todo = (
+        "second wall",
+        f"set {PREFIX}API_DATABASE_URL to a role of its own, then run edit-jobs migrate",
+    )
+    async with _one_connection(settings.url_for_api) as database, database.statement() as connection:
+        role = (await connection.execute(_ROLE)).scalar()
+        if not await api_role.is_walled(connection):
+            found = f"the API's role {role} owns the tables, or row-level security does not hold for it"
+            return Finding(check, Health.ODD, found, todo)
+        if not await api_role.is_member(connection):
+            found = f"the API's role {role} may not use the tables: it is no member of {api_role.GROUP}"
+            return Finding(check, Health.BAD, found, "run edit-jobs migrate")
+    return Finding(check, Health.GOOD, f"the API's role {role} sees one tenant at a time")
 
 
 async def _account(database: Database) -> Finding:

@@ -10,7 +10,7 @@ from functools import partial
 
 from service.database import is_outage
 from service.jobs import ends
-from service.jobs.account import Account
+from service.jobs.accounts import Accounts
 from service.jobs.canceller import Canceller
 from service.jobs.job import Job
 from service.jobs.leases import Leases
@@ -41,20 +41,17 @@ class Claimer:
         submitter: Submitter,
         tracker: Tracker,
         canceller: Canceller,
-        account: Account,
-        places: int,
+        accounts: Accounts,
         most_jobs: int,
         tick: float,
         submit_deadline: float,
     ) -> None:
-        """`places` is how many jobs all workers together may have in flight with this token."""
         self._ledger = ledger
         self._leases = leases
         self._submitter = submitter
         self._tracker = tracker
         self._canceller = canceller
-        self._account = account
-        self._places = places
+        self._accounts = accounts
         self._most_jobs = most_jobs
         self._tick = tick
         self._unanswered_after = submit_deadline + GRACE_SECONDS
@@ -115,15 +112,16 @@ class Claimer:
         self.wake()
 
     async def _take_waiting(self) -> None:
-        room = min(self._room, self._submitter.free)
+        account = self._accounts.platform
+        room = min(self._room, self._submitter.free(account))
         if room <= 0:
             return
         async with self._ledger.database.transaction() as connection:
             claim = await claims.take_waiting(
                 connection,
                 self._leases.owner,
-                token_id=self._account.token_id,
-                places=self._places,
+                token_id=account.token_id,
+                places=account.places,
                 room=room,
                 now=self._ledger.clock(),
             )

@@ -26,7 +26,7 @@ async def retry(database: Database, tenant: Tenant, job_id: UUID, *, bell: Bell,
     Raises NotFoundError, also if the retry was deleted, and NotRetryableError unless the job has ended
     without an output. Its end is for ever, so no lock is needed between looking and accepting.
     """
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         job = await reading.found(connection, tenant, job_id)
     if job.status not in RETRYABLE:
         raise NotRetryableError(

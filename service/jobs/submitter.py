@@ -7,6 +7,7 @@ not taken (the job waits for another submit), or unknown, which is never repeate
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, assert_never
@@ -14,13 +15,13 @@ from typing import Any, assert_never
 from service.backoff import Random, exponential
 from service.jobs import ends
 from service.jobs.account import Account
+from service.jobs.accounts import Accounts
 from service.jobs.job import Job
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import FAIL, INTEND, PUT_BACK, TAKE
 from service.jobs.store import moves
 from service.telemetry import log
-from service.upstream.client import Upstream
 from service.upstream.outcomes import (
     Accepted,
     Denied,
@@ -46,8 +47,7 @@ class Submitter:
         self,
         ledger: Ledger,
         leases: Leases,
-        upstream: Upstream,
-        account: Account,
+        accounts: Accounts,
         *,
         slots: int,
         follow: Callable[[Job], None],
@@ -57,24 +57,25 @@ class Submitter:
         """`follow` takes over a job that was taken; `on_free` hears that a slot is free or a wish is due."""
         self._ledger = ledger
         self._leases = leases
-        self._upstream = upstream
-        self._account = account
+        self._accounts = accounts
         self._slots = slots
         self._follow = follow
         self._on_free = on_free
         self._rand = rand
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Account] = {}
+        self._on_wire: Counter[Account] = Counter()
 
-    @property
-    def free(self) -> int:
-        """How many more jobs can be begun, as far as the upstream lets us."""
-        return min(self._slots, self._account.pressure.window) - len(self._tasks)
+    def free(self, account: Account) -> int:
+        """How many more jobs of this account can be begun, as far as the upstream lets us."""
+        return min(self._slots - len(self._tasks), account.window - self._on_wire[account])
 
     def begin(self, job: Job) -> None:
         """Submit a job that was just claimed."""
         self._leases.hold(job)
-        task = asyncio.create_task(self._guarded(job, self._submit(job)))
-        self._tasks.add(task)
+        account = self._accounts.of(job.token_id)
+        task = asyncio.create_task(self._guarded(job, self._submit(job, account)))
+        self._tasks[task] = account
+        self._on_wire[account] += 1
         task.add_done_callback(self._done)
 
     async def finish(self) -> None:
@@ -90,7 +91,10 @@ class Submitter:
         self._on_free()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        account = self._tasks.pop(task)
+        self._on_wire[account] -= 1
+        if not self._on_wire[account]:
+            del self._on_wire[account]
         self._on_free()
 
     async def _guarded(self, job: Job, work: Coroutine[Any, Any, None]) -> None:
@@ -101,7 +105,7 @@ class Submitter:
             log.exception("submit.fault", job_id=str(job.id))
             self._leases.drop(job)
 
-    async def _submit(self, job: Job) -> None:
+    async def _submit(self, job: Job, account: Account) -> None:
         began = time.monotonic()
         owner = self._leases.owner
         intended = await self._ledger.move(job, INTEND, partial(moves.intend, job=job, owner=owner))
@@ -109,9 +113,7 @@ class Submitter:
             self._leases.drop(job)
             return
         self._leases.hold(intended)
-        outcome = await self._upstream.submit(
-            intended.model, intended.input, token=self._account.token, not_after=began + owner.lease / 2
-        )
+        outcome = await account.submit(intended.model, intended.input, not_after=began + owner.lease / 2)
         log.info(
             "submit.answered",
             job_id=str(job.id),
@@ -120,7 +122,6 @@ class Submitter:
             upstream_id=outcome.request_id if isinstance(outcome, Accepted) else None,
             seconds=round(time.monotonic() - began, 3),
         )
-        self._account.submitted(outcome)
         await self._record(intended, outcome)
 
     async def _record(self, job: Job, outcome: SubmitOutcome) -> None:

@@ -18,6 +18,7 @@ from uuid import UUID
 from service.jobs import ends
 from service.jobs.absence import Absence
 from service.jobs.account import Account
+from service.jobs.accounts import Accounts
 from service.jobs.job import Job
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger, Write
@@ -25,7 +26,6 @@ from service.jobs.lifecycle import CANCEL, COMPLETE, EXPIRE, FAIL, START, Move, 
 from service.jobs.pace import Pace
 from service.jobs.store import moves
 from service.telemetry import log
-from service.upstream.client import Upstream
 from service.upstream.outcomes import (
     Cancelled,
     Denied,
@@ -50,6 +50,7 @@ class _Followed:
     """A job with what only this process remembers of it. Times are the event loop's."""
 
     job: Job
+    account: Account
     expires: float
     absence: Absence
     wait: float = 0.0
@@ -62,16 +63,14 @@ class Tracker:
         self,
         ledger: Ledger,
         leases: Leases,
-        upstream: Upstream,
-        account: Account,
+        accounts: Accounts,
         *,
         pace: Pace,
         read_slots: int,
     ) -> None:
         self._ledger = ledger
         self._leases = leases
-        self._upstream = upstream
-        self._account = account
+        self._accounts = accounts
         self._pace = pace
         self._slots = asyncio.Semaphore(read_slots)
         self._followed: dict[UUID, _Followed] = {}
@@ -87,6 +86,7 @@ class Tracker:
         clock = at or taken
         followed = _Followed(
             job=job,
+            account=self._accounts.of(job.token_id),
             expires=now + (job.expires_at - clock).total_seconds(),
             absence=Absence(taken=now - (clock - taken).total_seconds()),
         )
@@ -147,7 +147,7 @@ class Tracker:
         finally:
             self._slots.release()
         if self._is_current(followed):
-            self._schedule(followed, wait * self._account.pressure.stretch)
+            self._schedule(followed, wait * followed.account.pressure.stretch)
 
     async def _look(self, followed: _Followed) -> float:
         """Read once and act on it; returns the seconds until the next read, if there is one."""
@@ -155,8 +155,7 @@ class Tracker:
         followed.wait = self._pace.next(followed.wait)
         upstream_id = followed.job.upstream_id
         assert upstream_id is not None, "only a job that was taken is followed"
-        outcome = await self._upstream.status(upstream_id, token=self._account.token)
-        self._account.asked(outcome)
+        outcome = await followed.account.status(upstream_id)
         match outcome:
             case InQueue(position):
                 followed.absence.seen()
@@ -188,8 +187,7 @@ class Tracker:
     async def _settle(self, followed: _Followed, upstream_id: str) -> float:
         """Ask for the result, which alone says how it ended."""
         job, now = followed.job, self._ledger.clock()
-        outcome = await self._upstream.result(upstream_id, token=self._account.token)
-        self._account.asked(outcome)
+        outcome = await followed.account.result(upstream_id)
         if not isinstance(outcome, Missing):
             followed.absence.seen()
         match outcome:
@@ -233,9 +231,7 @@ class Tracker:
     async def _expire(self, followed: _Followed, upstream_id: str, *, queued: bool) -> None:
         """The deadline is over and the last read brought no end: take it out of the queue if it is there."""
         job = followed.job
-        cancelled = queued and isinstance(
-            await self._upstream.cancel(upstream_id, token=self._account.token), Cancelled
-        )
+        cancelled = queued and isinstance(await followed.account.cancel(upstream_id), Cancelled)
         error = ends.expired(job, cancelled=cancelled)
         write = partial(moves.expire, job=job, error=error, cancelled=cancelled, now=self._ledger.clock())
         await self._end(followed, EXPIRE, write)

@@ -47,26 +47,26 @@ class Keyring:
         return key
 
     async def run(self) -> None:
-        """Note which keys are used, for ever."""
-        while True:
-            await asyncio.sleep(NOTED_SECONDS)
-            try:
+        """Note which keys are used, until it is cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(NOTED_SECONDS)
                 await self.note_used()
-            except Exception as error:
-                if not is_outage(error):
-                    log.exception("keyring.fault")
+        finally:
+            await self.note_used()
 
     async def note_used(self) -> None:
-        """Write down which keys were used since the last time; on an outage they are tried again."""
+        """Write down which keys were used since the last time; if that fails, the next time."""
         used, self._used = self._used, set()
         if not used:
             return
         try:
             async with self._database.statement() as connection:
                 await lookup.note_used(connection, used)
-        except Exception:
+        except Exception as error:
             self._used |= used
-            raise
+            if not is_outage(error):
+                log.exception("keyring.fault")
 
     async def _look_up(self, digest: bytes) -> Key | Operator:
         async with self._database.statement() as connection:

@@ -68,7 +68,8 @@ class Denied:
     """The account is at fault (its token or its balance): an operator's matter, not the request's."""
 
     message: str
-    http_status: int
+    http_status: int | None
+    """None if it was not even asked, for want of a token."""
     error_code: int | None
 
     @property

@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 
 from service.clock import Clock, postgres_time
 from service.database import Database
-from service.jobs.account import Account
+from service.jobs.accounts import Accounts
 from service.jobs.canceller import Canceller
 from service.jobs.claimer import Claimer
 from service.jobs.job import Job
@@ -26,7 +26,6 @@ from service.jobs.upkeep import Upkeep
 from service.queue import Bell
 from service.settings import Settings
 from service.telemetry import log, metrics
-from service.tenants.models import PLATFORM_TOKEN_ID
 from service.upstream.client import Upstream
 from service.webhooks.attempt import connect
 from service.webhooks.sender import SLOTS, Sender
@@ -69,10 +68,12 @@ class Engine:
             clock=clock,
         )
         self._ledger = Ledger(self._database, public_url=settings.public_url, clock=clock, on_end=self._ended)
-        self._account = Account(
+        self._accounts = Accounts(
             self._database,
-            token_id=PLATFORM_TOKEN_ID,
+            self._upstream,
+            vault=settings.vault,
             token=settings.upstream_token,
+            places=settings.upstream_max_in_flight,
             slots=SUBMIT_SLOTS,
         )
         self._beats = Database(settings.database_url, connections=1)
@@ -80,30 +81,27 @@ class Engine:
         self._tracker = Tracker(
             self._ledger,
             self._leases,
-            self._upstream,
-            self._account,
+            self._accounts,
             pace=pace or Pace(settings.poll_first_seconds),
             read_slots=READ_SLOTS,
         )
         self._submitter = Submitter(
             self._ledger,
             self._leases,
-            self._upstream,
-            self._account,
+            self._accounts,
             slots=SUBMIT_SLOTS,
             follow=self._taken,
             on_free=self.wake,
             rand=random.random,
         )
-        self._canceller = Canceller(self._ledger, self._upstream, self._account)
+        self._canceller = Canceller(self._ledger, self._accounts)
         self._claimer = Claimer(
             self._ledger,
             self._leases,
             submitter=self._submitter,
             tracker=self._tracker,
             canceller=self._canceller,
-            account=self._account,
-            places=settings.upstream_max_in_flight,
+            accounts=self._accounts,
             most_jobs=settings.worker_max_jobs,
             tick=settings.tick_seconds,
             submit_deadline=settings.submit_deadline_seconds,
@@ -118,7 +116,7 @@ class Engine:
         self._loop("leases", self._leases.run)
         self._loop("tracker", self._tracker.run)
         self._loop("claimer", self._claimer.run)
-        self._loop("account", self._account.run)
+        self._loop("accounts", self._accounts.run)
         self._loop("sender", self._sender.run)
         self._loop("upkeep", self._upkeep.run)
         log.info("worker.started", owner=self._leases.owner.name)
@@ -131,7 +129,7 @@ class Engine:
         """What it is at just now."""
         return metrics.of_worker(
             leases_held=len(self._leases),
-            submit_window=self._account.pressure.window,
+            submit_window=self._accounts.platform.window,
             hears_bells=self.hears_bells,
         )
 
