@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         "", description="Postgres, for the API, where it connects with a role of its own; else DATABASE_URL"
     )
     redis_url: str = Field(
-        "redis://localhost:6379", description="Redis; it carries bells only and may be lost"
+        "redis://localhost:6379", description="Redis; it carries bells and counts requests, and may be lost"
     )
     upstream_url: str = Field("https://model-api.runcomfy.net", description="Base URL of the model API")
     upstream_token: str = Field("", description="The platform's token there; a worker needs it", repr=False)

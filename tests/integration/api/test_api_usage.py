@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import jsonschema_rs
 import pytest
+from litestar import Litestar
 from sqlalchemy import text
 
 from service.api.usage import period
@@ -204,7 +205,11 @@ async def test_its_answer_is_as_described(api: httpx.AsyncClient, storing: Stori
 
 
 async def test_the_year_s_usage_is_read_from_the_index_alone(
-    api: httpx.AsyncClient, database: Database, storing: Storing, tenant: Tenant
+    api: httpx.AsyncClient,
+    app: Litestar,
+    database: Database,
+    storing: Storing,
+    tenant: Tenant,
 ) -> None:
     await storing(Status.COMPLETED, "2026-01-31T12:00:00Z")
     async with database.driver() as driver:
@@ -219,7 +224,7 @@ async def test_the_year_s_usage_is_read_from_the_index_alone(
             """
         )
         await driver.execute("VACUUM ANALYZE jobs")
-    async with database.transaction() as connection:
+    async with app.state.parts.database.of_tenant(tenant.id) as connection:
         await connection.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
         statement = text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {usage._USED_BY['day'].text}")
         given = {
