@@ -8,7 +8,22 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response
 
-from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors, wall
+from service.api import (
+    admin,
+    admin_keys,
+    batch,
+    description,
+    health,
+    jobs,
+    keys,
+    metrics,
+    problems,
+    runcomfy,
+    runcomfy_errors,
+    tenant,
+    usage,
+    wall,
+)
 from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
@@ -27,7 +42,13 @@ from service.tenants.keyring import Keyring
 
 HANDLERS = [
     *jobs.HANDLERS,
+    *batch.HANDLERS,
+    *usage.HANDLERS,
     *runcomfy.HANDLERS,
+    tenant.show_tenant,
+    *keys.HANDLERS,
+    *admin.HANDLERS,
+    *admin_keys.HANDLERS,
     *health.HANDLERS,
     metrics.show_metrics,
     *description.HANDLERS,
@@ -49,6 +70,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         rates=Rates(settings.redis_url),
         backlog=Backlog(database),
         clock=clock,
+        vault=settings.vault,
         line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
         schema_version=head(),

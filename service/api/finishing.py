@@ -12,6 +12,7 @@ import msgspec
 from litestar.handlers import HTTPRouteHandler
 
 from service.api.auth import scope_of
+from service.api.sampling import sample
 from service.schema.storable import INT64_MAX, INT64_MIN
 
 TAGS = (
@@ -95,6 +96,9 @@ def finish(document: dict[str, Any], handlers: Iterable[HTTPRouteHandler]) -> di
     schemas = document["components"]["schemas"]
     for name in _sent(document):
         schemas[name] = _bounded(schemas[name])
+    for name, schema in schemas.items():
+        if not schema.get("examples"):
+            schemas[name] = schema | {"examples": [sample(schema, schemas)]}
     used = {tag for *_, told in calls(document) for tag in told["tags"]}
     tags = [{"name": name, "description": about} for name, about, _ in TAGS if name in used]
     return document | {"tags": [*tags, EVENTS]}

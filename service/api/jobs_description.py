@@ -73,7 +73,9 @@ def schemas(request: Schema) -> dict[str, Any]:
         "Input": {"anyOf": [model.input.document for model in models], "examples": [samples.INPUT]},
         "Output": {"anyOf": [dict(model.output) for model in models], "examples": [samples.OUTPUT]},
         "Job": record(**job_fields()) | {"title": "Job", "examples": [samples.COMPLETED]},
-        "Page": record(data={"type": "array", "items": ref("Job")}, next_cursor=or_null(listing.CURSOR))
+        "Page": record(
+            data={"type": "array", "items": ref("Job")}, next_cursor=or_null(listing.CURSOR_SCHEMA)
+        )
         | {"examples": [{"data": [samples.COMPLETED], "next_cursor": listing.cursor(UUID(samples.JOB_ID))}]},
         "Timeline": record(data={"type": "array", "items": _ENTRY}) | {"examples": [samples.TIMELINE]},
     }

@@ -6,7 +6,15 @@ from typing import Any
 from litestar.handlers import HTTPRouteHandler
 
 import service
-from service.api import events_description, jobs_description, runcomfy_description, service_description
+from service.api import (
+    batch_description,
+    events_description,
+    jobs_description,
+    runcomfy_description,
+    service_description,
+    tenants_description,
+    usage_description,
+)
 from service.api.finishing import HEADERS, finish
 from service.api.refusals import PROBLEM
 from service.schema import Schema
@@ -25,6 +33,7 @@ Every path answers `OPTIONS` with the methods it takes in `Allow`, and any other
 
 def document(request: Schema, handlers: Iterable[HTTPRouteHandler], *, public_url: str) -> dict[str, Any]:
     """The description; `request` is the schema of a request for a job, `handlers` are those of all calls."""
+    about_jobs = jobs_description.schemas(request)
     described = {
         "openapi": "3.1.0",
         "info": {
@@ -37,7 +46,10 @@ def document(request: Schema, handlers: Iterable[HTTPRouteHandler], *, public_ur
         "security": [{"key": []}],
         "paths": {
             **jobs_description.paths(),
+            **batch_description.paths(),
+            **usage_description.paths(),
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
+            **tenants_description.paths(),
             **service_description.paths(),
         },
         "webhooks": events_description.webhooks(),
@@ -45,8 +57,11 @@ def document(request: Schema, handlers: Iterable[HTTPRouteHandler], *, public_ur
             "securitySchemes": {"key": _KEY},
             "headers": HEADERS,
             "schemas": {
-                **jobs_description.schemas(request),
+                **about_jobs,
+                **batch_description.schemas(about_jobs["Request"]),
+                **usage_description.schemas(),
                 **runcomfy_description.schemas(),
+                **tenants_description.schemas(),
                 **events_description.schemas(),
                 **service_description.schemas(),
                 "Problem": PROBLEM,
