@@ -164,6 +164,27 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_cost_due", "jobs", ["cost_due_at"], unique=False, postgresql_where="cost_due_at IS NOT NULL"
     )
+    op.drop_constraint(op.f("ck_jobs_waiting_for"), "jobs")
+    op.create_check_constraint(
+        op.f("ck_jobs_waiting_for"),
+        "jobs",
+        "waiting_for IN ('upstream_limit', 'upstream_account', 'backoff', 'deadline')",
+    )
+    op.create_index(
+        "ix_jobs_ready",
+        "jobs",
+        ["mode", "tenant_id", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+        postgresql_where="status = 'accepted' AND waiting_for IS NULL",
+    )
+    op.create_index(
+        "ix_jobs_put_back",
+        "jobs",
+        ["due_at"],
+        unique=False,
+        postgresql_where="status = 'accepted' AND waiting_for <> 'deadline'",
+    )
+    op.drop_index("ix_jobs_waiting", table_name="jobs", postgresql_where="status = 'accepted'")
     op.create_index(
         "ix_jobs_usage",
         "jobs",
@@ -237,9 +258,11 @@ def upgrade() -> None:
     # The account of the scripted upstream, which jobs of test keys run on.
     op.execute("INSERT INTO upstream_tokens (id) VALUES ('00000000-0000-7000-8000-000000000002')")
     _build_the_second_wall()
+    _cut_the_windows()
 
 
 def downgrade() -> None:
+    op.execute("DROP VIEW open_jobs, upstream_accounts")
     _tear_the_second_wall_down()
     op.execute("DELETE FROM upstream_tokens WHERE id = '00000000-0000-7000-8000-000000000002'")
 
@@ -269,6 +292,22 @@ def downgrade() -> None:
     op.drop_column("tenants", "requests_per_second")
     op.drop_column("tenants", "max_queued")
     op.drop_index("ix_jobs_usage", table_name="jobs", postgresql_where="finished_at IS NOT NULL")
+    op.create_index(
+        "ix_jobs_waiting",
+        "jobs",
+        ["tenant_id", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+        postgresql_where="status = 'accepted'",
+    )
+    op.drop_index("ix_jobs_put_back", table_name="jobs")
+    op.drop_index("ix_jobs_ready", table_name="jobs")
+    op.execute("UPDATE jobs SET waiting_for = NULL WHERE waiting_for = 'deadline'")
+    op.drop_constraint(op.f("ck_jobs_waiting_for"), "jobs")
+    op.create_check_constraint(
+        op.f("ck_jobs_waiting_for"),
+        "jobs",
+        "waiting_for IN ('upstream_limit', 'upstream_account', 'backoff')",
+    )
     op.drop_index("ix_jobs_cost_due", table_name="jobs", postgresql_where="cost_due_at IS NOT NULL")
     op.drop_column("jobs", "cost_due_at")
     op.drop_index("ix_events_unplaced", table_name="events", postgresql_where="position IS NULL")
@@ -309,6 +348,20 @@ def _build_the_second_wall() -> None:
         op.execute(f"GRANT {privileges} ON {table} TO edit_jobs_api")
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY tenant ON {table} TO edit_jobs_api USING ({rule}) WITH CHECK ({rule})")
+
+
+def _cut_the_windows() -> None:
+    """What the API may know of all tenants' rows, read as the owner of the tables: how many, not what."""
+    op.execute("""
+        CREATE VIEW open_jobs AS
+        SELECT token_id, status, model, created_at, lease_until FROM jobs
+        WHERE NOT (status IN ('completed', 'failed', 'cancelled', 'expired'))
+    """)
+    op.execute("""
+        CREATE VIEW upstream_accounts AS
+        SELECT id, tenant_id, max_in_flight, trouble, trouble_since FROM upstream_tokens
+    """)
+    op.execute("GRANT SELECT ON open_jobs, upstream_accounts TO edit_jobs_api")
 
 
 def _tear_the_second_wall_down() -> None:

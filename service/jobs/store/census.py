@@ -7,17 +7,17 @@ from sqlalchemy import text
 
 from service.database import Connection
 from service.jobs.lifecycle import Status
-from service.jobs.store.table import HAS_ENDED, NOW
+from service.jobs.store.table import NOW
 
-# Two parts, each with a condition that is word by word that of a partial index: what has ended is not read,
-# however much of it is stored.
+# Two parts, each with a condition that, with the view's, is that of a partial index: what has ended is not
+# read, however much of it is stored.
 _CENSUS = text(
     f"""
     SELECT status, model, count(*) AS jobs, min(created_at) AS oldest, {NOW} AS now FROM (
-        SELECT status, model, created_at FROM jobs WHERE status = '{Status.ACCEPTED}'
+        SELECT status, model, created_at FROM open_jobs WHERE status = '{Status.ACCEPTED}'
         UNION ALL
-        SELECT status, model, created_at FROM jobs
-        WHERE token_id IS NOT NULL AND NOT ({HAS_ENDED}) AND status <> '{Status.ACCEPTED}'
+        SELECT status, model, created_at FROM open_jobs
+        WHERE token_id IS NOT NULL AND status <> '{Status.ACCEPTED}'
     ) AS open GROUP BY status, model
     """
 )

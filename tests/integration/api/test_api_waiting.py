@@ -160,7 +160,7 @@ async def test_the_position_is_counted_to_a_thousand_and_costs_no_more(
         given = {"tenant": tenant.id, "mode": "live", "priority": 1, "id": last.id}
         plan = str((await connection.execute(statement, given)).scalar_one())
     assert "Seq Scan" not in plan
-    assert "ix_jobs_waiting" in plan
+    assert "ix_jobs_ready" in plan
 
 
 # Most that is stored has ended, and still far more waits than is counted.
