@@ -63,9 +63,9 @@ class Settings(BaseSettings):
     default_expires_in: int = Field(
         86400, ge=10, le=604800, description="Seconds until a job expires whose request does not say"
     )
-    poll_first_seconds: Seconds = Field(
-        2,
-        description="From a submit to its first status read; each next wait is 1.3 times as long, up to 15 s",
+    poll_cost: Seconds = Field(
+        0.06,
+        description="What one status read is worth in seconds of delay; four times as much halves the reads",
     )
     worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")
     metrics_port: int = Field(

@@ -16,23 +16,24 @@ from service.upstream.scripted import PLACES as SCRIPTED_PLACES
 MOST_AHEAD = 1_000
 
 # What holds a place is what the claim counts: all that is under way, and what was claimed and not sent yet.
-# `open_jobs` has other tenants' too, whose rows the API does not see.
-_HOLDS_A_PLACE = (
-    f"token_id = account.id AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())"
-)
-# A tenant's own account comes before the shared one.
+# Of other tenants' jobs the API may know how many do, by a function that counts the same.
+_HOLDS_A_PLACE = f"""
+    token_id = account.id AND NOT ({HAS_ENDED})
+    AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())
+"""
 _STANDING = text(
     f"""
-    SELECT {NOW} AS now, clock_timestamp() AS clock, account.trouble IS NOT NULL AS is_account_in_trouble,
-           (SELECT count(*) FROM (SELECT FROM open_jobs WHERE {_HOLDS_A_PLACE} LIMIT account.places) AS held)
-               >= account.places AS is_upstream_full,
+    SELECT {NOW} AS now, clock_timestamp() AS clock,
+           EXISTS (SELECT FROM account_troubles() AS trouble WHERE trouble.id = account.id)
+               AS is_account_in_trouble,
+           places_held(account.id, account.places) >= account.places AS is_upstream_full,
            (SELECT count(*) FROM (SELECT FROM jobs WHERE {_HOLDS_A_PLACE} AND tenant_id = tenant.id
-                                    AND NOT ({HAS_ENDED}) LIMIT tenant.max_in_flight) AS held)
+                                  LIMIT tenant.max_in_flight) AS held)
                >= tenant.max_in_flight AS is_tenant_full
     FROM tenants AS tenant CROSS JOIN LATERAL (
-        SELECT id, trouble, coalesce(max_in_flight, :places) AS places FROM upstream_accounts
-        WHERE id = :shared OR (tenant_id = tenant.id AND :may_be_own)
-        ORDER BY tenant_id LIMIT 1
+        SELECT coalesce(own.id, CAST(:shared AS uuid)) AS id,
+               coalesce(own.max_in_flight, CAST(:places AS integer)) AS places
+        FROM (SELECT) AS one LEFT JOIN upstream_tokens AS own ON own.tenant_id = tenant.id AND :may_be_own
     ) AS account
     WHERE tenant.id = :tenant
     """
