@@ -6,7 +6,6 @@ any more, waiting jobs whose deadline is over, and wishes to cancel that nobody 
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from service.database import is_outage
 from service.jobs import ends
@@ -171,8 +170,8 @@ class Claimer:
         async with self._ledger.database.transaction() as connection:
             for job in await wishes.lock_overdue(connection, most=OVERDUE_AT_ONCE, now=now):
                 error = ends.expired(job, cancelled=False)
-                write = partial(moves.expire, job=job, error=error, cancelled=False, now=now)
-                if expired := await self._ledger.once(connection, job, EXPIRE, write):
+                write = moves.expire.of(job, error=error, cancelled=False, now=now)
+                if expired := await self._ledger.once(connection, EXPIRE, write):
                     done.append((job, expired))
         for job, expired in done:
             self._ledger.announce(job, expired, EXPIRE)
