@@ -6,7 +6,6 @@ they are ended they stand in nobody's way.
 
 import asyncio
 from datetime import UTC, datetime
-from functools import partial
 
 from service.database import is_outage
 from service.jobs import ends
@@ -59,8 +58,8 @@ class Overdue:
             overdue = await wishes.lock_overdue(connection, most=ENDED_AT_ONCE, now=now)
             for job in overdue:
                 error = ends.expired(job, cancelled=False)
-                write = partial(moves.expire, job=job, error=error, cancelled=False, now=now)
-                if expired := await self._ledger.once(connection, job, EXPIRE, write):
+                write = moves.expire.of(job, error=error, cancelled=False, now=now)
+                if expired := await self._ledger.once(connection, EXPIRE, write):
                     done.append((job, expired))
         for job, expired in done:
             self._ledger.announce(job, expired, EXPIRE)

@@ -15,6 +15,7 @@ from service.database import Database
 from service.jobs.accounts import Accounts
 from service.jobs.canceller import Canceller
 from service.jobs.claimer import Claimer
+from service.jobs.history import History
 from service.jobs.job import Job
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
@@ -80,11 +81,13 @@ class Engine:
         )
         self._beats = Database(settings.database_url, connections=1)
         self._leases = Leases(self._beats, owner)
+        self._history = History(self._database)
         self._tracker = Tracker(
             self._ledger,
             self._leases,
             self._accounts,
-            pace=pace or Pace(settings.poll_first_seconds),
+            self._history,
+            pace=pace or Pace(settings.poll_cost),
             read_slots=READ_SLOTS,
         )
         self._submitter = Submitter(
@@ -120,6 +123,7 @@ class Engine:
         self._loop("claimer", self._claimer.run)
         self._loop("overdue", self._overdue.run)
         self._loop("accounts", self._accounts.run)
+        self._loop("history", self._history.run)
         self._loop("sender", self._sender.run)
         log.info("worker.started", owner=self._leases.owner.name)
 
@@ -151,6 +155,7 @@ class Engine:
             # A submit that is answered now brings a job that nobody here will follow.
             await asyncio.wait([finishing], timeout=HAND_OVER_SECONDS)
             await self._hand_over(await self._tracker.stop(patience=0))
+        await self._ledger.finish()
         for name in list(self._loops):
             await self._end(name)
         await self._bell.close()

@@ -20,9 +20,10 @@ from sqlalchemy.sql.selectable import TextualSelect
 from service.dev.processes import Process
 from service.dev.stack import DATABASE, Stack
 from service.jobs.job import Job
-from service.jobs.ledger import Ledger, Write
+from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import COMPLETE, EXPIRE, FAIL, INTEND, Move, Status
 from service.jobs.store import claims, moves
+from service.jobs.store.moves import Write
 from service.jobs.store.table import LEASE_RAN_OUT, states
 
 TESTS = Path(__file__).parents[1]

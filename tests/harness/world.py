@@ -33,6 +33,8 @@ from service.worker.hearing import hear
 
 Accepting = Callable[..., Awaitable[Job]]
 KEY = base64.b64encode(os.urandom(32)).decode()
+QUICK = Pace(cost=4e-5, shortest=0.05, longest=0.5)
+"""The first read after 0.05 s."""
 PUBLIC = "http://api.example"
 
 
@@ -49,9 +51,9 @@ class World:
         self._accepted = accepted
         self._engines: list[tuple[Engine, asyncio.Task[None]]] = []
 
-    def start(self, *, longest_wait: float = 0.5, **changed: Any) -> Engine:
+    def start(self, *, pace: Pace = QUICK, **changed: Any) -> Engine:
         settings = self.settings.model_copy(update=changed)
-        engine = Engine(settings, pace=Pace(settings.poll_first_seconds, longest=longest_wait))
+        engine = Engine(settings, pace=pace)
         engine.start()
         self._engines.append((engine, asyncio.create_task(hear(engine, settings))))
         return engine
@@ -146,7 +148,6 @@ async def a_world(
             lease_seconds=2,
             tick_seconds=0.2,
             submit_deadline_seconds=2,
-            poll_first_seconds=0.05,
         )
         world = World(settings, database, tenant, accepted)
         world.hook = await stack.enter_async_context(running_receiver(world.receiver)) + "/hook"
