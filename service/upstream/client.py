@@ -194,7 +194,7 @@ def _of_result(response: httpx.Response) -> ResultOutcome:
             return Cancelled()
         output = answers.output(document.get("output"))
         if word in answers.SUCCEEDED and output:
-            return Succeeded(output)
+            return Succeeded(output, answers.seconds(document))
         if word in answers.FAILED:
             return Failed(answers.message(document) or "the upstream gives no reason")
     return _unheard(response, document)
