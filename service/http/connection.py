@@ -6,7 +6,7 @@ from typing import cast
 import httptools
 
 from service.http.answer import Answer
-from service.http.failures import Phase, UnansweredError, reason_of
+from service.http.failures import Phase, UnansweredError, passed, reason_of
 
 LONGEST_HEAD = 64 * 1024
 """Bytes of status line and headers, of trailers too. Nobody honest needs more."""
@@ -55,9 +55,9 @@ class Connection(asyncio.Protocol):
         return transport is not None and not transport.is_closing() and transport.get_write_buffer_size() > 0
 
     async def exchange(
-        self, request: bytes, *, until: float, bodyless: bool, max_bytes: int, cut: bool
+        self, request: bytes, *, until: float, deadline: float, bodyless: bool, max_bytes: int, cut: bool
     ) -> Answer:
-        """Send it, now, and wait until this time of the loop for the answer.
+        """Send it, now, and wait for the answer until this time of the loop, when its deadline is over.
 
         Raises UnansweredError; then, or if it is cancelled, the connection is dropped at once: a polite close
         would wait for a peer that does not read.
@@ -66,8 +66,9 @@ class Connection(asyncio.Protocol):
         self._bodyless, self._max_bytes, self._cut = bodyless, max_bytes, cut
         self._begin()
         self._head = 0
-        answer = self._answer = self._loop.create_future()
-        timer = self._loop.call_at(until, self._too_late)
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._answer = answer
+        timer = self._loop.call_at(until, self._too_late, deadline)
         self._transport.write(request)
         try:
             return await answer
@@ -187,5 +188,5 @@ class Connection(asyncio.Protocol):
             status = self._parser.get_status_code()
             self._answer.set_result(Answer(status, self._reason, self._headers, bytes(self._content)))
 
-    def _too_late(self) -> None:
-        self.fail("the deadline passed", TimeoutError())
+    def _too_late(self, deadline: float) -> None:
+        self.fail(passed(deadline), TimeoutError())

@@ -50,3 +50,8 @@ def reason_of(error: Exception) -> str:
         own = isinstance(error, ssl.SSLError | socket.gaierror)
         return text if own or not error.errno else os.strerror(error.errno)
     return f"{type(error).__name__}: {error}".rstrip(": ")[:300]
+
+
+def passed(deadline: float) -> str:
+    """The reason of all that took too long."""
+    return f"the deadline of {deadline:g} s passed"

@@ -35,8 +35,6 @@ class Pool:
 
     async def get(self, origin: Origin, way: Way) -> Connection:
         """The same, waiting for a place, and with a new connection if none was kept."""
-        if self._is_closed:
-            raise NotSentError(Phase.POOL, "the transport was closed")
         while not self._has_room(origin):
             await self._wait(origin)
         if kept := self._kept(origin):
@@ -44,19 +42,19 @@ class Pool:
         self._used[origin] += 1
         try:
             connection = await self._connector.connect(origin, way)
+            if not self._is_open():
+                connection.drop()
+                raise NotSentError(way.phase, "the transport was closed")
         except BaseException:
             self._free(origin)
             raise
-        if self._is_closed:
-            connection.drop()
-            raise NotSentError(way.phase, "the transport was closed")
         self._in_use.add(connection)
         return connection
 
     def give_back(self, origin: Origin, connection: Connection) -> None:
         """Keep it for the next one, if it is still good."""
         self._in_use.discard(connection)
-        if connection.is_usable and self._keepalive > 0 and not self._is_closed:
+        if connection.is_usable and self._keepalive > 0 and self._is_open():
             connection.idle_since = time.monotonic()
             self._idle.setdefault(origin, deque()).append(connection)
             if self._sweep is None:
@@ -79,6 +77,9 @@ class Pool:
         for _, waiting in self._waiting:
             if not waiting.done():
                 waiting.set_exception(NotSentError(Phase.POOL, "the transport was closed"))
+
+    def _is_open(self) -> bool:
+        return not self._is_closed
 
     def _has_room(self, origin: Origin) -> bool:
         return self._used.total() < self._most and self._used[origin] < self._most_of_one

@@ -1,8 +1,8 @@
 """An HTTP/1.1 client of our own: a fraction of the CPU of the usual ones, and failures told exactly.
 
-The whole exchange, body included, is over when a call returns, under one deadline. The head and the body leave
-in one step of the loop, in which it is decided that they may. Nothing is repeated, no redirect is followed, no
-cookie is kept, nothing is read from the environment but `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+The whole exchange, body included, is over when a call returns, under one deadline. Head and body leave in one
+step of the loop, the one in which it is decided that they may. Nothing is repeated, no redirect is followed,
+no cookie is kept, nothing is read from the environment but `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import httpx
 from service.http.answer import Answer, Origin
 from service.http.connection import Connection
 from service.http.connector import Connector, Judge, Resolve, Way
-from service.http.failures import NotSentError, Phase, UnansweredError, reason_of
+from service.http.failures import NotSentError, Phase, UnansweredError, passed, reason_of
 from service.http.inflating import inflated
 from service.http.pool import Pool
 from service.http.wire import head_of
@@ -90,14 +90,19 @@ class Transport(httpx.AsyncBaseTransport):
         Raises NotSentError or UnansweredError, and nothing else for what the other side can cause.
         """
         until = asyncio.get_running_loop().time() + deadline
-        connection = self._pool.take(origin) or await self._connected(origin, until)
+        connection = self._pool.take(origin) or await self._connected(origin, until, deadline)
         try:
             if not connection.is_usable:
                 raise NotSentError(Phase.POOL, "the connection was closed before the first byte")
             if not_after is not None and time.monotonic() > not_after:
                 raise NotSentError(Phase.TOO_LATE, "it is too late to begin")
             answer = await connection.exchange(
-                request, until=until, bodyless=bodyless, max_bytes=max_bytes, cut=beyond == "cut"
+                request,
+                until=until,
+                deadline=deadline,
+                bodyless=bodyless,
+                max_bytes=max_bytes,
+                cut=beyond == "cut",
             )
         finally:
             self._pool.give_back(origin, connection)
@@ -129,7 +134,7 @@ class Transport(httpx.AsyncBaseTransport):
         self._connector.close()
         await asyncio.sleep(0)  # what was aborted is told in the next step of the loop
 
-    async def _connected(self, origin: Origin, until: float) -> Connection:
+    async def _connected(self, origin: Origin, until: float, deadline: float) -> Connection:
         way = Way()
         try:
             async with asyncio.timeout_at(until):
@@ -137,7 +142,7 @@ class Transport(httpx.AsyncBaseTransport):
         except NotSentError:
             raise
         except TimeoutError as error:
-            raise NotSentError(way.phase, "the deadline passed") from error
+            raise NotSentError(way.phase, passed(deadline)) from error
         except _FAILURES as error:
             raise NotSentError(way.phase, reason_of(error)) from error
 
