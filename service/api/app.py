@@ -1,5 +1,6 @@
 """The application: made from settings, serving on its own, closing what it opened."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,16 +8,18 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response
 
-from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors
+from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors, wall
+from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
 from service.api.parts import Parts, keep
-from service.api.request_id import RequestId
 from service.clock import Clock, postgres_time
 from service.database import Database, head
+from service.jobs.backlog import Backlog
 from service.jobs.envelope import Envelope
 from service.jobs.waiting import Line
 from service.queue import Bell
+from service.rates import Rates
 from service.settings import Settings
 from service.tenants.keyring import Keyring
 
@@ -32,6 +35,8 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         keyring=Keyring(database),
         envelope=envelope,
         bell=Bell(settings.redis_url),
+        rates=Rates(settings.redis_url),
+        backlog=Backlog(database),
         clock=clock,
         line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
@@ -41,9 +46,13 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
 
     @asynccontextmanager
     async def open_while_serving(_: Litestar) -> AsyncIterator[None]:
+        beside = [asyncio.create_task(parts.keyring.run()), asyncio.create_task(wall.look(database))]
         try:
             yield
         finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             await parts.close()
 
     app = Litestar(
@@ -62,7 +71,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         openapi_config=None,
     )
     keep(app, parts)
-    app.asgi_handler = RequestId(metrics.Counted(app.asgi_handler))
+    app.asgi_handler = Around(app.asgi_handler)
     return app
 
 

@@ -7,10 +7,12 @@ from litestar import Litestar, Request
 
 from service.clock import Clock
 from service.database import Database
+from service.jobs.backlog import Backlog
 from service.jobs.cancel import HOLD_SECONDS
 from service.jobs.envelope import Envelope
 from service.jobs.waiting import Line
 from service.queue import Bell
+from service.rates import Rates
 from service.tenants.keyring import Keyring
 
 
@@ -26,6 +28,8 @@ class Parts:
     keyring: Keyring
     envelope: Envelope
     bell: Bell
+    rates: Rates
+    backlog: Backlog
     clock: Clock
     line: Line
     public_url: str
@@ -42,6 +46,7 @@ class Parts:
     async def close(self) -> None:
         """Disconnect from everything."""
         await self.bell.close()
+        await self.rates.close()
         await self.database.close()
 
 

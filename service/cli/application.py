@@ -105,8 +105,12 @@ def worker() -> None:
 
 @app.command(rich_help_panel=RUN)
 def migrate() -> None:
-    """Bring the database's tables to this version. Doing it again changes nothing."""
-    from service.cli.postgres import explained
+    """Bring the database's tables to this version. Doing it again changes nothing.
+
+    The user in EDIT_JOBS_API_DATABASE_URL is made if there is none yet, with the password that stands there,
+    and may then do what the API does.
+    """
+    from service.cli.postgres import admit, explained
     from service.database import head
     from service.database import migrate as upgrade
     from service.settings import load
@@ -115,6 +119,7 @@ def migrate() -> None:
     with explained(settings.database_url):
         upgrade(settings.database_url)
     console.out.print(f"The database is at version {head()}.")
+    admit(settings)
 
 
 @app.command(rich_help_panel=TRY)

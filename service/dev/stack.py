@@ -23,6 +23,7 @@ from service.dev.processes import Process, ProcessError, free_port, own
 
 HOST = "127.0.0.1"
 DATABASE = "edit_jobs"
+API_ROLE = "edit_jobs_web"
 PREFIX = "EDIT_JOBS_"
 COMMAND = (sys.executable, "-m", "service.cli")
 RECEIVER = "import sys; from service.dev.receiver import run; run(port=int(sys.argv[1]))"
@@ -85,7 +86,7 @@ class Stack:
         self._owned: int | None = None
         own_settings = {
             "DATABASE_URL": self.postgres.url(DATABASE),
-            "API_DATABASE_URL": self.postgres.url(DATABASE),
+            "API_DATABASE_URL": self.postgres.url(DATABASE, role=API_ROLE),
             "REDIS_URL": self.redis.url(),
             "UPSTREAM_URL": self.simulator_url,
             "UPSTREAM_TOKEN": "simulated",

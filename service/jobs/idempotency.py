@@ -17,6 +17,7 @@ from service.jobs.accept import Acceptance, Bell, accept_unless_there
 from service.jobs.request import Request
 from service.jobs.store import reads
 from service.jobs.store.accept import Once
+from service.jobs.store.reads import UsedKey
 from service.tenants.tenant import Tenant
 
 HEADER = "Idempotency-Key"
@@ -44,12 +45,26 @@ async def accept_once(
     job = await accept_unless_there(database, tenant, request, once=asked, bell=bell, clock=clock)
     if job is not None:
         return Acceptance(job, delivery=None, is_new=True)
-    async with database.statement() as connection:
-        fingerprint, job_id = await reads.used_key(connection, tenant, asked.key)
-    if fingerprint != asked.fingerprint:
+    before = await accepted_before(database, tenant, asked)
+    assert before is not None, "a key that is in use is kept for longer than this takes"
+    return before
+
+
+async def accepted_before(database: Database, tenant: Tenant, asked: Once) -> Acceptance | None:
+    """The job that the key made before, as it is now; None if it has made none. Raises as `accept_once`."""
+    async with database.of_tenant(tenant.id) as connection:
+        used = (await reads.used_keys(connection, tenant, [asked.key])).get(asked.key)
+    if used is None:
+        return None
+    check_same(used, asked)
+    job, delivery = await reading.one(database, tenant, used.job_id)
+    return Acceptance(job, delivery, is_new=False)
+
+
+def check_same(used: UsedKey, asked: Once) -> None:
+    """Raises IdempotencyKeyReusedError if the key was for another request."""
+    if used.fingerprint != asked.fingerprint:
         raise IdempotencyKeyReusedError(
-            f"This {HEADER} came with another request before, for the job {job_id}."
+            f"This {HEADER} came with another request before, for the job {used.job_id}."
             " Another request needs another key."
         )
-    job, delivery = await reading.one(database, tenant, job_id)
-    return Acceptance(job, delivery, is_new=False)

@@ -29,7 +29,7 @@ async def one(
     database: Database, tenant: Tenant, job_id: UUID, *, line: Line | None = None
 ) -> tuple[Job, Progress | None]:
     """The job and what became of its webhook; raises NotFoundError. With `line`, also its place in that."""
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         job = await found(connection, tenant, job_id)
         if line is not None:
             job = await waiting.placed(connection, tenant, job, line=line)
@@ -40,7 +40,7 @@ async def page(
     database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int, line: Line
 ) -> Page:
     """At most `limit` of the jobs that are wanted, newest first, older than `before`."""
-    async with database.transaction() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         # One more than is shown tells whether there are more.
         jobs = await lists.page(connection, tenant, wanted, before=before, limit=limit + 1)
         shown = await waiting.explained(connection, tenant, jobs[:limit], line=line)
@@ -49,7 +49,7 @@ async def page(
 
 async def timeline(database: Database, tenant: Tenant, job_id: UUID) -> list[Entry]:
     """What happened to the job, oldest first; raises NotFoundError."""
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         # Entries carry no mode: that the job can be seen at all is what its row says.
         await found(connection, tenant, job_id)
         return await reads.timeline(connection, tenant, job_id)

@@ -26,7 +26,7 @@ async def retry(database: Database, tenant: Tenant, job_id: UUID, *, bell: Bell,
     Raises NotFoundError, also if the retry was deleted, and NotRetryableError unless the job has ended
     without an output. Its end is for ever, so no lock is needed between looking and accepting.
     """
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         job = await reading.found(connection, tenant, job_id)
     if job.status not in RETRYABLE:
         raise NotRetryableError(
@@ -35,8 +35,18 @@ async def retry(database: Database, tenant: Tenant, job_id: UUID, *, bell: Bell,
     new = await accept_unless_there(database, tenant, _request(job), retry_of=job.id, bell=bell, clock=clock)
     if new is not None:
         return Acceptance(new, delivery=None, is_new=True)
-    async with database.statement() as connection:
-        retry_id = await reads.retry_of(connection, tenant, job.id)
+    before = await retried_before(database, tenant, job.id)
+    assert before is not None, "a job has a retry, or can be retried"
+    return before
+
+
+async def retried_before(database: Database, tenant: Tenant, job_id: UUID) -> Acceptance | None:
+    """The retry that the job has; None if it has none. Raises NotFoundError, also if that was deleted."""
+    async with database.of_tenant(tenant.id) as connection:
+        await reading.found(connection, tenant, job_id)
+        retry_id = await reads.retry_of(connection, tenant, job_id)
+    if retry_id is None:
+        return None
     existing, delivery = await reading.one(database, tenant, retry_id)
     return Acceptance(existing, delivery, is_new=False)
 

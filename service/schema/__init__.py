@@ -7,12 +7,13 @@ Documents use no `$ref`, and every branch of an `anyOf` names its `type`.
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
 from service.errors import Fault
-from service.schema.storable import Path, UnreadableError, unstorable
+from service.schema.storable import Path, UnreadableError, is_storable, unstorable
 from service.schema.wording import Reason, worded
 
 __all__ = ["Reason", "Schema"]
@@ -27,12 +28,16 @@ _WHOLE = "written-whole"
 class Schema:
     """A document, and the validator made from it."""
 
-    __slots__ = ("_formats", "_validator", "document")
+    __slots__ = ("_defaults", "_formats", "_validator", "document")
 
     def __init__(self, document: dict[str, Any], *, formats: Mapping[str, Reason] | None = None) -> None:
         """`formats` give the reason why a text is not of the format, or None when it is."""
         self.document = document
         self._formats = dict(formats or {})
+        self._defaults = [
+            (name, _new(field["default"]) if "default" in field else None)
+            for name, field in document.get("properties", {}).items()
+        ]
         self._validator = Draft202012Validator(
             _exact(document),
             formats={name: _verdict(reason) for name, reason in self._formats.items()},
@@ -42,6 +47,8 @@ class Schema:
 
     def faults(self, value: object, *, at: str = "") -> list[Fault]:
         """Everything wrong with a decoded JSON value, in the order of the pointers, which start with `at`."""
+        if is_storable(value) and self._validator.is_valid(value):
+            return []
         try:
             found = unstorable(value)
         except UnreadableError as reason:
@@ -62,12 +69,21 @@ class Schema:
     def filled(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """A valid object with the defaults of its fields filled in, in the schema's order."""
         filled: dict[str, Any] = {}
-        for name, field in self.document.get("properties", {}).items():
+        for name, default in self._defaults:
             if name in value:
                 filled[name] = value[name]
-            elif "default" in field:
-                filled[name] = deepcopy(field["default"])
+            elif default is not None:
+                filled[name] = default()
         return filled | dict(value)
+
+
+def _new(default: Any) -> Callable[[], Any]:
+    """Makes a copy of the default that nobody else has."""
+    if not isinstance(default, list | dict):
+        return lambda: default
+    within = default.values() if isinstance(default, dict) else default
+    is_flat = not any(isinstance(member, list | dict) for member in within)
+    return default.copy if is_flat else partial(deepcopy, default)
 
 
 class _WrittenWhole:

@@ -24,6 +24,33 @@ class UnreadableError(Exception):
         self.message = message
 
 
+def is_storable(value: object) -> bool:
+    """Whether all of it can be kept. Some twenty times quicker than to list what cannot."""
+    level, seen = [value], 0
+    for _ in range(DEEPEST + 1):
+        seen += len(level)
+        if seen > MOST_VALUES:
+            return False
+        below: list[object] = []
+        for item in level:
+            if isinstance(item, str):
+                if "\0" in item or not (item.isascii() or _is_unicode(item)):
+                    return False
+            elif isinstance(item, dict):
+                names = "".join(item)
+                if "\0" in names or not (names.isascii() or _is_unicode(names)):
+                    return False
+                below += item.values()
+            elif isinstance(item, list):
+                below += item
+            elif isinstance(item, int) and not INT64_MIN <= item <= INT64_MAX:
+                return False
+        if not below:
+            return True
+        level = below
+    return False
+
+
 def unstorable(value: object) -> list[tuple[Path, str]]:
     """Where a decoded JSON value holds what cannot be kept, and why.
 
@@ -54,11 +81,14 @@ def unstorable(value: object) -> list[tuple[Path, str]]:
 
 
 def _has_nul(text: str, path: Path) -> bool:
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise UnreadableError(
-                path, "must be valid Unicode: half of a surrogate pair is missing"
-            ) from None
+    if not _is_unicode(text):
+        raise UnreadableError(path, "must be valid Unicode: half of a surrogate pair is missing")
     return "\0" in text
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -78,6 +78,11 @@ SECONDS_TO_FIRST_ATTEMPT = Histogram(
 
 BELLS = Counter("edit_jobs_bells", "Bells: rung, lost because Redis was away, or heard.", ["outcome"])
 
+REFUSALS = Counter("edit_jobs_refusals", "Requests, or jobs of a batch, refused by a limit.", ["limit"])
+UNCOUNTED = Counter(
+    "edit_jobs_uncounted_requests", "Requests that no rate limit was held to, because Redis was away."
+)
+
 HTTP_REQUESTS = Counter(
     "edit_jobs_http_requests", "Requests answered by the API.", ["route", "method", "status"]
 )

@@ -13,7 +13,6 @@ from service.errors import Fault, InvalidInputError, NotFoundError
 from service.ids import uuid7
 from service.tenants import keys
 from service.tenants.models import ApiKeyRow, TenantRow
-from service.tenants.tenant import Key, Tenant
 
 TENANTS = cast("Table", TenantRow.__table__)
 KEYS = cast("Table", ApiKeyRow.__table__)
@@ -131,21 +130,6 @@ async def revoke_key(connection: Connection, key_id: UUID) -> None:
     )
     if rows.one_or_none() is None:
         raise NotFoundError(f"There is no key {key_id}.")
-
-
-async def find_key(connection: Connection, digest: bytes) -> Key | None:
-    """The live key with this hash."""
-    rows = await connection.execute(
-        select(KEYS.c.id, KEYS.c.tenant_id, KEYS.c.mode, KEYS.c.scopes).where(
-            KEYS.c.hash == digest,
-            KEYS.c.revoked_at.is_(None),
-            or_(KEYS.c.expires_at.is_(None), KEYS.c.expires_at > func.clock_timestamp()),
-        )
-    )
-    row = rows.one_or_none()
-    return row and Key(
-        id=row.id, tenant=Tenant(id=row.tenant_id, mode=row.mode), scopes=frozenset(row.scopes)
-    )
 
 
 def _records() -> Select[tuple[UUID, str, int, int, datetime]]:

@@ -16,6 +16,7 @@ from service.dev.receiver import Receiver
 from service.dev.receiver import running as running_receiver
 from service.dev.simulator import Options
 from service.dev.simulator import running as running_simulator
+from service.dev.stack import API_ROLE
 from service.encryption import Vault
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
@@ -137,6 +138,7 @@ async def a_world(
         )
         settings = Settings(
             database_url=database_url,
+            api_database_url=database_url.replace("postgres@", f"{API_ROLE}@"),
             redis_url=redis_url,
             upstream_url=simulator,
             upstream_token="tok",

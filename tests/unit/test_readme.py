@@ -103,7 +103,7 @@ def test_every_error_is_listed_with_its_status_and_title() -> None:
     assert sorted(rows("Errors")) == sorted(
         [str(kind.status), f"`{kind.code}`", kind.title()] for kind in kinds
     )
-    assert [kind.code for kind in kinds if kind.retryable] == ["unavailable"]
+    assert [kind.code for kind in kinds if kind.retryable] == ["rate_limited", "queue_full", "unavailable"]
 
 
 def test_the_python_that_verifies_accepts_what_we_sign_and_nothing_else(

@@ -15,20 +15,20 @@ from service.tenants.tenant import Tenant
 MOST_AHEAD = 1_000
 
 # What holds a place is what the claim counts: all that is under way, and what was claimed and not sent yet.
+# Of other tenants' jobs the API may know how many do, by a function that counts the same.
 _HOLDS_A_PLACE = f"""
     token_id = :token AND NOT ({HAS_ENDED})
     AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())
 """
 _STANDING = text(
     f"""
-    SELECT {NOW} AS now, clock_timestamp() AS clock, token.trouble IS NOT NULL AS is_account_in_trouble,
-           (SELECT count(*) FROM (SELECT FROM jobs WHERE {_HOLDS_A_PLACE} LIMIT :places) AS held)
-               >= :places AS is_upstream_full,
+    SELECT {NOW} AS now, clock_timestamp() AS clock,
+           EXISTS (SELECT FROM account_troubles() WHERE id = :token) AS is_account_in_trouble,
+           places_held(:token, CAST(:places AS integer)) >= :places AS is_upstream_full,
            (SELECT count(*) FROM (SELECT FROM jobs WHERE {_HOLDS_A_PLACE} AND tenant_id = tenant.id
                                   LIMIT tenant.max_in_flight) AS held)
                >= tenant.max_in_flight AS is_tenant_full
-    FROM tenants AS tenant CROSS JOIN upstream_tokens AS token
-    WHERE tenant.id = :tenant AND token.id = :token
+    FROM tenants AS tenant WHERE tenant.id = :tenant
     """
 )
 _WAITS = f"""

@@ -24,11 +24,12 @@ Serving = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture
-def new_settings(database_url: str, redis_url: str) -> Callable[..., Settings]:
+def new_settings(database_url: str, api_database_url: str, redis_url: str) -> Callable[..., Settings]:
     """Settings with what is given and else what is usual."""
 
     def make(**given: Any) -> Settings:
-        return Settings(**{"database_url": database_url, "redis_url": redis_url, **USUAL, **given})
+        usual = {"database_url": database_url, "api_database_url": api_database_url, "redis_url": redis_url}
+        return Settings(**{**usual, **USUAL, **given})
 
     return make
 
