@@ -8,7 +8,17 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response
 
-from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors, wall
+from service.api import (
+    description,
+    health,
+    jobs,
+    metrics,
+    pictures,
+    problems,
+    runcomfy,
+    runcomfy_errors,
+    wall,
+)
 from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
@@ -62,6 +72,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
             *health.HANDLERS,
             metrics.show_metrics,
             description.show_description,
+            pictures.show_picture,
         ],
         exception_handlers={Exception: _answer},
         request_max_body_size=LARGEST_BODY,

@@ -3,7 +3,7 @@
 from typing import Any
 
 import service
-from service.api import jobs_description, runcomfy_description
+from service.api import jobs_description, pictures_description, runcomfy_description
 from service.api.describing import OBJECT, PROBLEM, PROBLEM_ANSWER, TEXT, answer
 from service.schema import Schema
 
@@ -22,6 +22,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
         "paths": {
             **jobs_description.paths(),
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
+            **pictures_description.paths(),
             "/health/live": {"get": _health("Whether the process lives")},
             "/health/ready": {"get": _health("Whether it can do its work", refused=(503,))},
             "/metrics": {"get": _METRICS},

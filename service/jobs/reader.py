@@ -129,7 +129,7 @@ class Reader:
 
     def _learn(self, followed: Followed, seconds: float | None, *, seen: float) -> None:
         """Count how long it took, if its beginning was seen here."""
-        if followed.created is None:
+        if followed.created is None or followed.job.mode == "test":  # whose times are made up
             return
         at = None if seconds is None else followed.created + seconds
         self._history.ended(followed.job.model, *followed.course.ended(seen, at=at))

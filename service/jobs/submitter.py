@@ -64,9 +64,14 @@ class Submitter:
         self._tasks: dict[asyncio.Task[None], Account] = {}
         self._on_wire: Counter[Account] = Counter()
 
+    @property
+    def slots_free(self) -> int:
+        """How many more jobs can be begun at all."""
+        return self._slots - len(self._tasks)
+
     def free(self, account: Account) -> int:
         """How many more jobs of this account can be begun, as far as the upstream lets us."""
-        return min(self._slots - len(self._tasks), account.window - self._on_wire[account])
+        return min(self.slots_free, account.window - self._on_wire[account])
 
     def begin(self, job: Job) -> None:
         """Submit a job that was just claimed."""

@@ -19,6 +19,7 @@ from service.jobs.history import History
 from service.jobs.job import Job
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
+from service.jobs.overdue import Overdue
 from service.jobs.pace import Pace
 from service.jobs.store.claims import Owner
 from service.jobs.submitter import Submitter
@@ -27,6 +28,7 @@ from service.queue import Bell
 from service.settings import Settings
 from service.telemetry import log, metrics
 from service.upstream.client import Upstream
+from service.upstream.scripted import Scripted
 from service.webhooks.attempt import connect
 from service.webhooks.sender import SLOTS, Sender
 
@@ -71,6 +73,7 @@ class Engine:
         self._accounts = Accounts(
             self._database,
             self._upstream,
+            Scripted(settings.public_url),
             vault=settings.vault,
             token=settings.upstream_token,
             places=settings.upstream_max_in_flight,
@@ -108,6 +111,7 @@ class Engine:
             tick=settings.tick_seconds,
             submit_deadline=settings.submit_deadline_seconds,
         )
+        self._overdue = Overdue(self._ledger, tick=settings.tick_seconds)
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.hears_bells = False
         """Whether somebody listens to Redis for it; its tick finds the same work later."""
@@ -117,6 +121,7 @@ class Engine:
         self._loop("leases", self._leases.run)
         self._loop("tracker", self._tracker.run)
         self._loop("claimer", self._claimer.run)
+        self._loop("overdue", self._overdue.run)
         self._loop("accounts", self._accounts.run)
         self._loop("history", self._history.run)
         self._loop("sender", self._sender.run)
@@ -140,6 +145,7 @@ class Engine:
         self._claimer.stop()
         await asyncio.wait([self._loops["claimer"]], timeout=CLAIM_SECONDS)
         await self._end("claimer")
+        await self._end("overdue")
         await self._end("tracker")
         await self._hand_over(await self._tracker.stop(patience=HAND_OVER_SECONDS))
         finishing = asyncio.gather(

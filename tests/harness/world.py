@@ -78,7 +78,7 @@ class World:
 
     async def read(self, job: Job) -> Job:
         async with self.database.statement() as connection:
-            found = await reads.find(connection, self.tenant, job.id)
+            found = await reads.find(connection, owner(job), job.id)
         assert found is not None
         return found
 
@@ -100,12 +100,12 @@ class World:
 
     async def types(self, job: Job) -> list[str]:
         async with self.database.statement() as connection:
-            return [entry.type for entry in await reads.timeline(connection, self.tenant, job.id)]
+            return [entry.type for entry in await reads.timeline(connection, owner(job), job.id)]
 
     async def cancel(self, job: Job, *, hold: float = 5.0) -> Job:
         return await cancel(
             self.database,
-            self.tenant,
+            owner(job),
             job.id,
             bell=self.bell,
             clock=postgres_time,
@@ -118,6 +118,13 @@ class World:
             answer: dict[str, Any] = (await client.get(f"{self.settings.upstream_url}/_sim/stats")).json()
         return answer
 
+    async def submits(self) -> list[dict[str, Any]]:
+        async with httpx.AsyncClient() as client:
+            answer: list[dict[str, Any]] = (
+                await client.get(f"{self.settings.upstream_url}/_sim/requests")
+            ).json()
+        return answer
+
     async def troubles(self) -> list[Trouble]:
         async with self.database.statement() as connection:
             return await troubles(connection)
@@ -125,6 +132,11 @@ class World:
     async def fault(self, **faults: Any) -> None:
         async with httpx.AsyncClient() as client:
             await client.post(f"{self.settings.upstream_url}/_sim/faults", json=faults)
+
+
+def owner(job: Job) -> Tenant:
+    """Whose job it is, as a key for it reaches it."""
+    return Tenant(id=job.tenant_id, mode="live" if job.mode == "live" else "test")
 
 
 @asynccontextmanager
