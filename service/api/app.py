@@ -17,6 +17,7 @@ from service.api import (
     jobs,
     keys,
     metrics,
+    pictures,
     problems,
     runcomfy,
     runcomfy_errors,
@@ -52,6 +53,7 @@ HANDLERS = [
     *health.HANDLERS,
     metrics.show_metrics,
     *description.HANDLERS,
+    pictures.show_picture,
 ]
 
 

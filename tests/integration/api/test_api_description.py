@@ -104,7 +104,7 @@ def test_every_body_has_an_example_and_every_example_fits_its_schema(document: d
             examples = [example["value"] for example in told.get("examples", {}).values()]
             examples += [told["example"]] if "example" in told else []
             examples = examples or named.get("examples", [])
-            assert examples or media_type.startswith("text/"), where
+            assert examples or media_type.startswith(("text/", "image/")), where
             for example in examples:
                 validator(document, told["schema"]).validate(example)
     for name, named in document["components"]["schemas"].items():
