@@ -3,7 +3,8 @@
 from typing import Any
 
 from service.api.describing import ID, OBJECT, TEXT, TIME, answer, call, or_null, record, ref
-from service.api.listing import CURSOR, LIMIT, parameter
+from service.api.describing import query as parameter
+from service.api.listing import CURSOR, LIMIT
 from service.jobs.store.in_use import InUse
 from service.tenants.forms import CHANGE, TENANT, TOKEN, WISH
 from service.tenants.keys import MODES, SCOPES
