@@ -256,6 +256,7 @@ def upgrade() -> None:
         ["tenant_id", "mode", "finished_at"],
         unique=False,
         postgresql_where="finished_at IS NOT NULL",
+        postgresql_include=["model", "status", "cost_usd", "submitted_at", "unconfirmed"],
     )
     op.add_column("tenants", sa.Column("max_queued", sa.Integer(), server_default="100000", nullable=False))
     op.add_column(

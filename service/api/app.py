@@ -11,6 +11,7 @@ from litestar import Litestar, Request, Response
 from service.api import (
     admin,
     admin_keys,
+    batch,
     description,
     health,
     jobs,
@@ -20,6 +21,7 @@ from service.api import (
     runcomfy,
     runcomfy_errors,
     tenant,
+    usage,
     wall,
 )
 from service.api.around import Around
@@ -72,6 +74,8 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     app = Litestar(
         route_handlers=[
             *jobs.HANDLERS,
+            *batch.HANDLERS,
+            *usage.HANDLERS,
             *runcomfy.HANDLERS,
             tenant.show_tenant,
             *keys.HANDLERS,

@@ -22,6 +22,7 @@ from service.jobs.pace import Pace
 from service.jobs.store.claims import Owner
 from service.jobs.submitter import Submitter
 from service.jobs.tracker import Tracker
+from service.jobs.upkeep import Upkeep
 from service.queue import Bell
 from service.settings import Settings
 from service.telemetry import log, metrics
@@ -105,6 +106,7 @@ class Engine:
             tick=settings.tick_seconds,
             submit_deadline=settings.submit_deadline_seconds,
         )
+        self._upkeep = Upkeep(self._database, days=settings.retention_days, clock=clock, rand=random.random)
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.hears_bells = False
         """Whether somebody listens to Redis for it; its tick finds the same work later."""
@@ -116,6 +118,7 @@ class Engine:
         self._loop("claimer", self._claimer.run)
         self._loop("accounts", self._accounts.run)
         self._loop("sender", self._sender.run)
+        self._loop("upkeep", self._upkeep.run)
         log.info("worker.started", owner=self._leases.owner.name)
 
     def wake(self) -> None:

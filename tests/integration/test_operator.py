@@ -13,6 +13,7 @@ from service.database import Database
 from service.ids import uuid7
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
+from service.jobs.store import pruning
 from service.jobs.store.oversight import _newest
 from service.tenants.tenant import Tenant
 
@@ -148,3 +149,51 @@ async def test_what_cannot_be_done_is_explained(run: Command, accepted: Acceptin
     assert result.stderr == (
         "error: Only a job that failed, expired or was cancelled can be retried: it is accepted.\n"
     )
+
+
+async def test_what_is_old_is_counted_and_then_removed(
+    run: Command, database: Database, accepted: Accepting
+) -> None:
+    kept, old = await accepted(), await accepted()
+    async with database.transaction() as connection:
+        await connection.execute(text("DELETE FROM job_events"))
+        await connection.execute(
+            text(
+                "UPDATE jobs SET id = uuidv7(interval '-31 days'), status = 'cancelled',"
+                " finished_at = now() - interval '31 days' WHERE id = :id"
+            ),
+            {"id": old.id},
+        )
+    found = {
+        "retention_days": 30,
+        "jobs": 1,
+        "undelivered": 0,
+        "idempotency_keys": 0,
+        "events": 0,
+        "secrets": 0,
+    }
+
+    assert await run.decoded("prune", "--dry-run") == {"dry_run": True} | found
+    assert await stored(database) == 2
+    told = await run("prune")
+
+    assert told.exit_code == 0
+    assert re.search(r"Removed what is old\. Kept are 30 days\.\n +jobs +1\n", told.stdout)
+    async with database.statement() as connection:
+        assert (await connection.execute(text("SELECT id FROM jobs"))).scalars().all() == [kept.id]
+    assert await run.decoded("prune") == {"dry_run": False} | found | {"jobs": 0}
+
+
+async def test_two_do_not_remove_what_is_old_at_once(run: Command, database: Database) -> None:
+    async with database.statement() as connection:
+        assert await pruning.begin_alone(connection)
+        refused = await run("prune")
+        await pruning.end_alone(connection)
+
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.endswith("somebody else is removing what is old: a worker, or this command\n")
+
+
+async def stored(database: Database) -> int:
+    async with database.statement() as connection:
+        return int((await connection.execute(text("SELECT count(*) FROM jobs"))).scalar_one())

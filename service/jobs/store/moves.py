@@ -83,6 +83,8 @@ _CANCEL = _statement(
 _EXPIRE = _statement(
     EXPIRE,
     f"{_ENDED}, error = CAST(:error AS json),"
+    # Taken out of the upstream's queue again, the only submit that was taken has cost nothing.
+    " cost_usd = CASE WHEN :cancelled AND unconfirmed = 0 THEN 0 ELSE cost_usd END,"
     " cancel_outcome = CASE WHEN cancel_requested_at IS NOT NULL THEN :cancel_outcome END",
     guard=BY_EPOCH,
 )
@@ -160,7 +162,13 @@ async def expire(
     """End it at its deadline; `cancelled` if the upstream took it out of its queue."""
     document = error.document()
     outcome = "cancelled" if cancelled or job.status is Status.ACCEPTED else "not_cancellable"
-    given = {"error": encoded(document), "cancel_outcome": outcome, "epoch": job.epoch, "now": now}
+    given = {
+        "error": encoded(document),
+        "cancelled": cancelled,
+        "cancel_outcome": outcome,
+        "epoch": job.epoch,
+        "now": now,
+    }
     return await _run(connection, _EXPIRE, job, {"error": document}, **given)
 
 
