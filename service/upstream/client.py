@@ -110,8 +110,8 @@ class Upstream:
 
     @measured("result")
     async def result(self, request_id: str, *, token: str) -> ResultOutcome:
-        """How the work ended."""
-        response = await self._read("GET", request_id, "result", token)
+        """How the work ended, and what it cost, if that is known by now."""
+        response = await self._read("GET", request_id, "result?include_cost=true", token)
         return response if isinstance(response, Unreachable) else _of_result(response)
 
     @measured("cancel")
@@ -194,9 +194,10 @@ def _of_result(response: httpx.Response) -> ResultOutcome:
             return Cancelled()
         output = answers.output(document.get("output"))
         if word in answers.SUCCEEDED and output:
-            return Succeeded(output, answers.seconds(document))
+            return Succeeded(output, answers.seconds(document), answers.cost(document))
         if word in answers.FAILED:
-            return Failed(answers.message(document) or "the upstream gives no reason")
+            words = answers.message(document) or "the upstream gives no reason"
+            return Failed(words, answers.cost(document))
     return _unheard(response, document)
 
 

@@ -2,12 +2,13 @@
 
 A move is a `Write` first, so that several of the same kind can be made in one statement: each has its own
 guard and its own entry, and what one refuses says nothing of the others. A function of this module makes one
-at once on a connection, and answers the job as it is after the move, or None when the guard refused: the job
-is elsewhere by now, and the caller has nothing to say about it any more. `function.of` is the `Write` alone.
+at once, and answers the job as it is after the move, or None when the guard refused: the job is elsewhere by
+now, and the caller has nothing to say about it any more. `function.of` is the `Write` alone.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Concatenate, Generic, ParamSpec
 
 from sqlalchemy.sql.selectable import TextualSelect
@@ -41,6 +42,8 @@ _TYPES = {
     "error": "text",
     "asked": "bool",
     "cancel_outcome": "text",
+    "cost": "numeric",
+    "cost_wait": "float8",
 }
 
 BY_EPOCH = "jobs.epoch = given.epoch"
@@ -130,23 +133,27 @@ _ENDED = f"{_NOBODYS}, finished_at = {_NOW}, queue_position = NULL, waiting_for 
 _ENDED_OTHERWISE = (
     f"{_ENDED}, cancel_outcome = CASE WHEN cancel_requested_at IS NOT NULL THEN 'not_cancellable' END"
 )
-
-
-def _fail(by: str, *, guard: str) -> TextualSelect:
-    return _statement(
-        FAIL,
-        f"{by} error unconfirmed now",
-        f"{_ENDED_OTHERWISE}, error = CAST(given.error AS json),"
-        " unconfirmed = jobs.unconfirmed + given.unconfirmed",
-        guard=guard,
-    )
-
-
+_COST_DUE = f"cost_due_at = {_NOW} + given.cost_wait * interval '1 second'"
+_COST = f"cost_usd = given.cost, {_COST_DUE}"
 _COMPLETE = _statement(
-    COMPLETE, "epoch output now", f"{_ENDED_OTHERWISE}, output = CAST(given.output AS json)", guard=BY_EPOCH
+    COMPLETE,
+    "epoch output cost cost_wait now",
+    f"{_ENDED_OTHERWISE}, output = CAST(given.output AS json), {_COST}",
+    guard=BY_EPOCH,
 )
-_FAIL_SUBMIT = _fail("submit", guard=BY_SUBMIT)
-_FAIL = _fail("epoch", guard=BY_EPOCH)
+_FAIL_SUBMIT = _statement(
+    FAIL,
+    "submit error unconfirmed now",
+    f"{_ENDED_OTHERWISE}, error = CAST(given.error AS json),"
+    " unconfirmed = jobs.unconfirmed + given.unconfirmed",
+    guard=BY_SUBMIT,
+)
+_FAIL = _statement(
+    FAIL,
+    "epoch error cost cost_wait now",
+    f"{_ENDED_OTHERWISE}, error = CAST(given.error AS json), {_COST}",
+    guard=BY_EPOCH,
+)
 _CANCEL = _statement(
     CANCEL,
     "asked now",
@@ -157,8 +164,8 @@ _CANCEL = _statement(
 )
 _EXPIRE = _statement(
     EXPIRE,
-    "epoch error cancel_outcome now",
-    f"{_ENDED}, error = CAST(given.error AS json),"
+    "epoch error cancel_outcome cost_wait now",
+    f"{_ENDED}, error = CAST(given.error AS json), {_COST_DUE},"
     " cancel_outcome = CASE WHEN cancel_requested_at IS NOT NULL THEN given.cancel_outcome END",
     guard=BY_EPOCH,
 )
@@ -198,9 +205,12 @@ def start(job: Job) -> Write:
 
 
 @_Making
-def complete(job: Job, *, output: dict[str, Any], now: Any) -> Write:
-    """End it with its output."""
-    return _write(_COMPLETE, job, {}, output=encoded(output), epoch=job.epoch, now=now)
+def complete(
+    job: Job, *, output: dict[str, Any], cost: Decimal | None = None, cost_wait: float | None = None, now: Any
+) -> Write:
+    """End it with its output, and what it cost; else that is asked for again after `cost_wait` seconds."""
+    given = {"output": encoded(output), "cost": cost, "cost_wait": cost_wait}
+    return _write(_COMPLETE, job, {}, **given, epoch=job.epoch, now=now)
 
 
 @_Making
@@ -212,11 +222,13 @@ def fail_submit(job: Job, *, error: JobError, unconfirmed: bool, now: Any) -> Wr
 
 
 @_Making
-def fail(job: Job, *, error: JobError, now: Any) -> Write:
-    """End it by what the upstream says of it."""
+def fail(
+    job: Job, *, error: JobError, cost: Decimal | None = None, cost_wait: float | None = None, now: Any
+) -> Write:
+    """End it by what the upstream says of it; the cost as in `complete`."""
     document = error.document()
-    given = {"error": encoded(document), "epoch": job.epoch, "unconfirmed": 0, "now": now}
-    return _write(_FAIL, job, {"error": document}, **given)
+    given = {"error": encoded(document), "cost": cost, "cost_wait": cost_wait}
+    return _write(_FAIL, job, {"error": document}, **given, epoch=job.epoch, now=now)
 
 
 @_Making
@@ -226,12 +238,12 @@ def cancel(job: Job, *, asked: bool, now: Any) -> Write:
 
 
 @_Making
-def expire(job: Job, *, error: JobError, cancelled: bool, now: Any) -> Write:
+def expire(job: Job, *, error: JobError, cancelled: bool, cost_wait: float | None = None, now: Any) -> Write:
     """End it at its deadline; `cancelled` if the upstream took it out of its queue."""
     document = error.document()
     outcome = "cancelled" if cancelled or job.status is Status.ACCEPTED else "not_cancellable"
-    given = {"error": encoded(document), "cancel_outcome": outcome, "epoch": job.epoch, "now": now}
-    return _write(_EXPIRE, job, {"error": document}, **given)
+    given = {"error": encoded(document), "cancel_outcome": outcome, "cost_wait": cost_wait}
+    return _write(_EXPIRE, job, {"error": document}, **given, epoch=job.epoch, now=now)
 
 
 def _write(statement: TextualSelect, job: Job, data: dict[str, Any], **given: Any) -> Write:
