@@ -41,6 +41,7 @@ _TYPES = {
     "output": "text",
     "error": "text",
     "asked": "bool",
+    "cancelled": "bool",
     "cancel_outcome": "text",
     "cost": "numeric",
     "cost_wait": "float8",
@@ -164,8 +165,10 @@ _CANCEL = _statement(
 )
 _EXPIRE = _statement(
     EXPIRE,
-    "epoch error cancel_outcome cost_wait now",
+    "epoch error cancelled cancel_outcome cost_wait now",
     f"{_ENDED}, error = CAST(given.error AS json), {_COST_DUE},"
+    # Taken out of the upstream's queue again, the only submit that was taken has cost nothing.
+    " cost_usd = CASE WHEN given.cancelled AND unconfirmed = 0 THEN 0 ELSE cost_usd END,"
     " cancel_outcome = CASE WHEN cancel_requested_at IS NOT NULL THEN given.cancel_outcome END",
     guard=BY_EPOCH,
 )
@@ -187,12 +190,8 @@ def take(job: Job, owner: Owner, *, upstream_id: str) -> Write:
 @_Making
 def put_back(job: Job, *, reason: str, waiting_for: str, wait: float, unconfirmed: bool, now: Any) -> Write:
     """Wait `wait` seconds for another submit: this one was not taken or, if `unconfirmed`, nobody knows."""
-    data = {
-        "submit": job.submits,
-        "reason": reason,
-        "wait_seconds": round(wait, 3),
-        "unconfirmed": unconfirmed,
-    }
+    data = {"submit": job.submits, "reason": reason, "wait_seconds": round(wait, 3)}
+    data |= {"unconfirmed": unconfirmed}
     refusals = 0 if unconfirmed else job.refusals + 1
     given = {"wait": wait, "waiting_for": waiting_for, "refusals": refusals, "unconfirmed": int(unconfirmed)}
     return _write(_PUT_BACK, job, data, **given, submit=job.submits, now=now)
@@ -243,7 +242,8 @@ def expire(job: Job, *, error: JobError, cancelled: bool, cost_wait: float | Non
     document = error.document()
     outcome = "cancelled" if cancelled or job.status is Status.ACCEPTED else "not_cancellable"
     given = {"error": encoded(document), "cancel_outcome": outcome, "cost_wait": cost_wait}
-    return _write(_EXPIRE, job, {"error": document}, **given, epoch=job.epoch, now=now)
+    given |= {"cancelled": cancelled, "epoch": job.epoch, "now": now}
+    return _write(_EXPIRE, job, {"error": document}, **given)
 
 
 def _write(statement: TextualSelect, job: Job, data: dict[str, Any], **given: Any) -> Write:
