@@ -17,6 +17,7 @@ from service.jobs.canceller import Canceller
 from service.jobs.claimer import Claimer
 from service.jobs.history import History
 from service.jobs.job import Job
+from service.jobs.late_costs import LateCosts
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.overdue import Overdue
@@ -114,6 +115,7 @@ class Engine:
         )
         self._upkeep = Upkeep(self._database, days=settings.retention_days, clock=clock, rand=random.random)
         self._overdue = Overdue(self._ledger, tick=settings.tick_seconds)
+        self._late_costs = LateCosts(self._ledger, self._accounts, tick=settings.tick_seconds)
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.hears_bells = False
         """Whether somebody listens to Redis for it; its tick finds the same work later."""
@@ -124,6 +126,7 @@ class Engine:
         self._loop("tracker", self._tracker.run)
         self._loop("claimer", self._claimer.run)
         self._loop("overdue", self._overdue.run)
+        self._loop("late costs", self._late_costs.run)
         self._loop("accounts", self._accounts.run)
         self._loop("history", self._history.run)
         self._loop("sender", self._sender.run)
