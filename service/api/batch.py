@@ -17,9 +17,10 @@ from service.errors import BadRequestError, Fault, InvalidInputError, ServiceErr
 from service.jobs import view
 from service.jobs.accept import Acceptance
 from service.jobs.batch import Item, accept_all
-from service.jobs.envelope import Envelope, invalid
+from service.jobs.envelope import Envelope
 from service.jobs.idempotency import HEADER, MUST_BE, is_key, once
 from service.schema import Schema
+from service.schema.faults import invalid
 from service.telemetry import metrics
 
 MOST_JOBS = 100

@@ -3,7 +3,13 @@
 from typing import Any
 
 import service
-from service.api import batch_description, jobs_description, runcomfy_description, usage_description
+from service.api import (
+    batch_description,
+    jobs_description,
+    runcomfy_description,
+    tenants_description,
+    usage_description,
+)
 from service.api.describing import OBJECT, PROBLEM, PROBLEM_ANSWER, RATE_HEADERS, TEXT, answer
 from service.schema import Schema
 
@@ -25,6 +31,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
             **batch_description.paths(),
             **usage_description.paths(),
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
+            **tenants_description.paths(),
             "/health/live": {"get": _health("Whether the process lives")},
             "/health/ready": {"get": _health("Whether it can do its work", refused=(503,))},
             "/metrics": {"get": _METRICS},
@@ -37,6 +44,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
                 **batch_description.schemas(about_jobs["Request"]),
                 **usage_description.schemas(),
                 **runcomfy_description.schemas(),
+                **tenants_description.schemas(),
                 "Health": OBJECT
                 | {"required": ["status"], "properties": {"status": {"enum": ["ok", "degraded"]}}},
                 "Problem": PROBLEM,

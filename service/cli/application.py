@@ -154,6 +154,18 @@ def doctor(json: tenants.Json = False) -> None:
 
 
 @app.command(rich_help_panel=LOOK_AFTER)
+def audit(
+    tenant: Annotated[str | None, typer.Option(help="Only what concerns this one; its name or id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    json: tenants.Json = False,
+) -> None:
+    """Show who changed tenants, limits, tokens and keys, newest first."""
+    from service.cli.audit import run
+
+    run(tenant=tenant, limit=limit, json=json)
+
+
+@app.command(rich_help_panel=LOOK_AFTER)
 def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be removed.")] = False,
     json: tenants.Json = False,
