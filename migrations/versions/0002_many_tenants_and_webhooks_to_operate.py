@@ -250,6 +250,27 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_cost_due", "jobs", ["cost_due_at"], unique=False, postgresql_where="cost_due_at IS NOT NULL"
     )
+    op.drop_constraint(op.f("ck_jobs_waiting_for"), "jobs")
+    op.create_check_constraint(
+        op.f("ck_jobs_waiting_for"),
+        "jobs",
+        "waiting_for IN ('upstream_limit', 'upstream_account', 'backoff', 'deadline')",
+    )
+    op.create_index(
+        "ix_jobs_ready",
+        "jobs",
+        ["mode", "tenant_id", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+        postgresql_where="status = 'accepted' AND waiting_for IS NULL",
+    )
+    op.create_index(
+        "ix_jobs_put_back",
+        "jobs",
+        ["due_at"],
+        unique=False,
+        postgresql_where="status = 'accepted' AND waiting_for <> 'deadline'",
+    )
+    op.drop_index("ix_jobs_waiting", table_name="jobs", postgresql_where="status = 'accepted'")
     op.create_index(
         "ix_jobs_usage",
         "jobs",
@@ -356,6 +377,22 @@ def downgrade() -> None:
     op.drop_column("tenants", "requests_per_second")
     op.drop_column("tenants", "max_queued")
     op.drop_index("ix_jobs_usage", table_name="jobs", postgresql_where="finished_at IS NOT NULL")
+    op.create_index(
+        "ix_jobs_waiting",
+        "jobs",
+        ["tenant_id", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+        postgresql_where="status = 'accepted'",
+    )
+    op.drop_index("ix_jobs_put_back", table_name="jobs")
+    op.drop_index("ix_jobs_ready", table_name="jobs")
+    op.execute("UPDATE jobs SET waiting_for = NULL WHERE waiting_for = 'deadline'")
+    op.drop_constraint(op.f("ck_jobs_waiting_for"), "jobs")
+    op.create_check_constraint(
+        op.f("ck_jobs_waiting_for"),
+        "jobs",
+        "waiting_for IN ('upstream_limit', 'upstream_account', 'backoff')",
+    )
     op.drop_index("ix_jobs_cost_due", table_name="jobs", postgresql_where="cost_due_at IS NOT NULL")
     op.drop_column("jobs", "cost_due_at")
     op.drop_index("ix_events_unplaced", table_name="events", postgresql_where="position IS NULL")

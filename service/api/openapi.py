@@ -6,6 +6,7 @@ import service
 from service.api import (
     batch_description,
     jobs_description,
+    pictures_description,
     runcomfy_description,
     tenants_description,
     usage_description,
@@ -32,6 +33,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
             **usage_description.paths(),
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
             **tenants_description.paths(),
+            **pictures_description.paths(),
             "/health/live": {"get": _health("Whether the process lives")},
             "/health/ready": {"get": _health("Whether it can do its work", refused=(503,))},
             "/metrics": {"get": _METRICS},

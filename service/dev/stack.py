@@ -28,7 +28,7 @@ PREFIX = "EDIT_JOBS_"
 COMMAND = (sys.executable, "-m", "service.cli")
 RECEIVER = "import sys; from service.dev.receiver import run; run(port=int(sys.argv[1]))"
 # The simulator's jobs take seconds, so what follows them is quicker than in production.
-PACE = {"POLL_FIRST_SECONDS": "0.25", "WEBHOOK_RETRY_SCHEDULE": "0,1,2,5,10,30,60"}
+PACE = {"POLL_COST": "0.001", "WEBHOOK_RETRY_SCHEDULE": "0,1,2,5,10,30,60"}
 
 
 class Part(Protocol):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from service.jobs.pressure import Pressure
 from service.telemetry import log
+from service.tenants.models import PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID
 from service.upstream.calls import Calls
 from service.upstream.outcomes import (
     Accepted,
@@ -57,6 +58,11 @@ class Account:
         self._on_trouble = on_trouble
         # The trouble is the balance: only a submit can tell that it is over.
         self._is_balance = False
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several tenants' jobs run on it."""
+        return self.token_id in (PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID)
 
     @property
     def window(self) -> int:

@@ -4,7 +4,6 @@ While the upstream cannot be heard the wish stays pending and is brought again.
 """
 
 import asyncio
-from functools import partial
 from typing import assert_never
 
 from service.jobs.accounts import Accounts
@@ -76,5 +75,5 @@ class Canceller:
                 assert_never(outcome)
 
     async def _end(self, job: Job) -> None:
-        write = partial(moves.cancel, job=job, asked=False, now=self._ledger.clock())
+        write = moves.cancel.of(job, asked=False, now=self._ledger.clock())
         await self._ledger.move(job, CANCEL, write)

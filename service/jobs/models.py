@@ -19,6 +19,8 @@ CANCEL_OUTCOMES = ("pending", "cancelled", "not_cancellable")
 ON_UNCONFIRMED = ("fail", "resubmit")
 WAITS = ("upstream_limit", "upstream_account", "backoff")
 """Why an accepted job was put back. `tenant_limit` is not stored: it is read from the counts."""
+OVERDUE = "deadline"
+"""What an accepted job waits for whose deadline is over: nothing but its end. Nobody is told this word."""
 
 
 def _in_life_order(states: frozenset[Status]) -> str:
@@ -110,7 +112,7 @@ class JobRow(Base):
         one_of("mode", MODES),
         one_of("cancel_outcome", CANCEL_OUTCOMES),
         one_of("on_unconfirmed", ON_UNCONFIRMED),
-        one_of("waiting_for", WAITS),
+        one_of("waiting_for", (*WAITS, OVERDUE)),
         CheckConstraint(f"priority BETWEEN 0 AND {len(PRIORITIES) - 1}", name="priority"),
         CheckConstraint(f"({_ENDED}) = (finished_at IS NOT NULL)", name="ended_at"),
         CheckConstraint("(owner IS NULL) = (lease_until IS NULL)", name="lease"),
@@ -140,13 +142,21 @@ class JobRow(Base):
             name="cancel",
         ),
         CheckConstraint(f"NOT ({_ENDED}) OR cancel_outcome <> 'pending'", name="ended_cancel_is_known"),
-        # The claim: the oldest of the highest priority of one tenant.
+        # The claim: from tenant to tenant, and of one tenant the oldest of the highest priority. What was put
+        # back or is overdue is not in it, so that nothing is read that may not be claimed.
         Index(
-            "ix_jobs_waiting",
+            "ix_jobs_ready",
+            "mode",
             "tenant_id",
             text("priority DESC"),
             "id",
-            postgresql_where="status = 'accepted'",
+            postgresql_where="status = 'accepted' AND waiting_for IS NULL",
+        ),
+        # What was put back, by when it is due again.
+        Index(
+            "ix_jobs_put_back",
+            "due_at",
+            postgresql_where=f"status = 'accepted' AND waiting_for <> '{OVERDUE}'",
         ),
         # The claim's counts, and the search for leases that ran out. Without the lease itself:
         # it changes every two seconds, and an index on it would make each renewal rewrite every index.

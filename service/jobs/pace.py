@@ -1,8 +1,8 @@
 """When to read a job's status next, as pure arithmetic: what its reads have shown in, seconds to wait out.
 
-One read is worth `cost` seconds of delay, so the next one is made when just so long a delay is to be expected
-by the run times of the ends just seen. Where the hazard rate h is even that is every √(2 cost / h) seconds, the
-cheapest schedule there is; at the end of all usual run times it is read once more, and not much later.
+One read is worth `cost` seconds of delay, so the next one is made when just so long a delay is to be
+expected by the run times of the ends just seen. Where the hazard rate h is even that is each √(2 cost / h)
+seconds, the cheapest schedule there is; at the end of all usual run times it is read once more, and soon.
 """
 
 import math

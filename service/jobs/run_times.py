@@ -1,8 +1,8 @@
 """How long jobs of one model take, as a histogram that forgets: pure, in seconds.
 
 What is counted is the time from when a job was last known not to run, its submit or a read that found it
-queued, to its end upstream. Just that is what a job's next read is planned with, so whatever the queue adds to
-it is learnt with it. An end that is only known to lie between two reads is shared out over the buckets between
+queued, to its end upstream. Just that is what a job's next read is planned with, so whatever the queue adds
+is learnt with it. An end that is only known to lie between two reads is shared out over the buckets between
 them, as likely as the histogram finds each of them.
 """
 

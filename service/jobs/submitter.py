@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any, assert_never
 
 from service.backoff import Random, exponential
@@ -65,9 +64,14 @@ class Submitter:
         self._tasks: dict[asyncio.Task[None], Account] = {}
         self._on_wire: Counter[Account] = Counter()
 
+    @property
+    def slots_free(self) -> int:
+        """How many more jobs can be begun at all."""
+        return self._slots - len(self._tasks)
+
     def free(self, account: Account) -> int:
         """How many more jobs of this account can be begun, as far as the upstream lets us."""
-        return min(self._slots - len(self._tasks), account.window - self._on_wire[account])
+        return min(self.slots_free, account.window - self._on_wire[account])
 
     def begin(self, job: Job) -> None:
         """Submit a job that was just claimed."""
@@ -108,7 +112,7 @@ class Submitter:
     async def _submit(self, job: Job, account: Account) -> None:
         began = time.monotonic()
         owner = self._leases.owner
-        intended = await self._ledger.move(job, INTEND, partial(moves.intend, job=job, owner=owner))
+        intended = await self._ledger.move(job, INTEND, moves.intend.of(job, owner))
         if intended is None:
             self._leases.drop(job)
             return
@@ -145,8 +149,7 @@ class Submitter:
                 assert_never(outcome)
 
     async def _keep(self, job: Job, request_id: str) -> None:
-        owner = self._leases.owner
-        write = partial(moves.take, job=job, owner=owner, upstream_id=request_id)
+        write = moves.take.of(job, self._leases.owner, upstream_id=request_id)
         taken = await self._ledger.move(job, TAKE, write)
         if taken is None:
             await self._note_late(job, request_id)
@@ -159,14 +162,13 @@ class Submitter:
     async def _fail(self, job: Job, outcome: Refused) -> None:
         error = ends.refused(job, outcome)
         now = self._ledger.clock()
-        write = partial(moves.fail_submit, job=job, error=error, unconfirmed=False, now=now)
+        write = moves.fail_submit.of(job, error=error, unconfirmed=False, now=now)
         await self._ledger.move(job, FAIL, write)
         self._leases.drop(job)
 
     async def _put_back(self, job: Job, *, reason: str, waiting_for: str, wait: float) -> None:
-        write = partial(
-            moves.put_back,
-            job=job,
+        write = moves.put_back.of(
+            job,
             reason=reason[: ends.LONGEST_MESSAGE],
             waiting_for=waiting_for,
             wait=wait,
@@ -179,9 +181,8 @@ class Submitter:
     async def _settle_unknown(self, job: Job, reason: str) -> None:
         now = self._ledger.clock()
         if job.on_unconfirmed == "resubmit" and job.unconfirmed + 1 < MOST_UNCONFIRMED:
-            write = partial(
-                moves.put_back,
-                job=job,
+            write = moves.put_back.of(
+                job,
                 reason=reason[: ends.LONGEST_MESSAGE],
                 waiting_for="backoff",
                 wait=self._backoff(job),
@@ -191,7 +192,7 @@ class Submitter:
             await self._ledger.move(job, PUT_BACK, write)
         else:
             error = ends.unconfirmed(reason)
-            write = partial(moves.fail_submit, job=job, error=error, unconfirmed=True, now=now)
+            write = moves.fail_submit.of(job, error=error, unconfirmed=True, now=now)
             await self._ledger.move(job, FAIL, write)
         self._leases.drop(job)
 

@@ -3,6 +3,7 @@
 Pure and tolerant: an answer may be HTML, a 200 that carries an error, or JSON of another shape.
 """
 
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -66,6 +67,22 @@ def output(value: object) -> dict[str, Any]:
         return {}
     media = {"images": _urls(value, "image", "images"), "videos": _urls(value, "video", "videos")}
     return {kind: urls for kind, urls in media.items() if urls}
+
+
+def seconds(document: dict[str, Any]) -> float | None:
+    """How long a result says that it took, from its submit to its end; None for what cannot be true."""
+    created, finished = _moment(document.get("created_at")), _moment(document.get("finished_at"))
+    if created is None or finished is None or (created.tzinfo is None) != (finished.tzinfo is None):
+        return None
+    took = (finished - created).total_seconds()
+    return took if took >= 0 else None
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _urls(document: dict[str, Any], *keys: str) -> list[str]:

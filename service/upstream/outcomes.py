@@ -32,9 +32,13 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """It ended with this output: URLs under `images`, `videos` or both."""
+    """It ended with this output: URLs under `images`, `videos` or both.
+
+    `seconds` is how long after its submit, by the upstream's own clock, where it says.
+    """
 
     output: dict[str, Any]
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ from service.database import Database
 from service.jobs.accounts import Accounts
 from service.jobs.canceller import Canceller
 from service.jobs.claimer import Claimer
+from service.jobs.history import History
 from service.jobs.job import Job
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
+from service.jobs.overdue import Overdue
 from service.jobs.pace import Pace
 from service.jobs.store.claims import Owner
 from service.jobs.submitter import Submitter
@@ -27,6 +29,7 @@ from service.queue import Bell
 from service.settings import Settings
 from service.telemetry import log, metrics
 from service.upstream.client import Upstream
+from service.upstream.scripted import Scripted
 from service.webhooks.attempt import connect
 from service.webhooks.sender import SLOTS, Sender
 
@@ -71,6 +74,7 @@ class Engine:
         self._accounts = Accounts(
             self._database,
             self._upstream,
+            Scripted(settings.public_url),
             vault=settings.vault,
             token=settings.upstream_token,
             places=settings.upstream_max_in_flight,
@@ -78,11 +82,13 @@ class Engine:
         )
         self._beats = Database(settings.database_url, connections=1)
         self._leases = Leases(self._beats, owner)
+        self._history = History(self._database)
         self._tracker = Tracker(
             self._ledger,
             self._leases,
             self._accounts,
-            pace=pace or Pace(settings.poll_first_seconds),
+            self._history,
+            pace=pace or Pace(settings.poll_cost),
             read_slots=READ_SLOTS,
         )
         self._submitter = Submitter(
@@ -107,6 +113,7 @@ class Engine:
             submit_deadline=settings.submit_deadline_seconds,
         )
         self._upkeep = Upkeep(self._database, days=settings.retention_days, clock=clock, rand=random.random)
+        self._overdue = Overdue(self._ledger, tick=settings.tick_seconds)
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.hears_bells = False
         """Whether somebody listens to Redis for it; its tick finds the same work later."""
@@ -116,7 +123,9 @@ class Engine:
         self._loop("leases", self._leases.run)
         self._loop("tracker", self._tracker.run)
         self._loop("claimer", self._claimer.run)
+        self._loop("overdue", self._overdue.run)
         self._loop("accounts", self._accounts.run)
+        self._loop("history", self._history.run)
         self._loop("sender", self._sender.run)
         self._loop("upkeep", self._upkeep.run)
         log.info("worker.started", owner=self._leases.owner.name)
@@ -139,6 +148,7 @@ class Engine:
         self._claimer.stop()
         await asyncio.wait([self._loops["claimer"]], timeout=CLAIM_SECONDS)
         await self._end("claimer")
+        await self._end("overdue")
         await self._end("tracker")
         await self._hand_over(await self._tracker.stop(patience=HAND_OVER_SECONDS))
         finishing = asyncio.gather(
@@ -148,6 +158,7 @@ class Engine:
             # A submit that is answered now brings a job that nobody here will follow.
             await asyncio.wait([finishing], timeout=HAND_OVER_SECONDS)
             await self._hand_over(await self._tracker.stop(patience=0))
+        await self._ledger.finish()
         for name in list(self._loops):
             await self._end(name)
         await self._bell.close()

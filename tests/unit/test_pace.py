@@ -15,7 +15,7 @@ from service.jobs.pace import Course, Pace
 from service.jobs.run_times import FIRST, LAST, MEMORY, RunTimes
 from service.settings import Settings
 
-COST = Settings.model_fields["poll_cost"].default
+COST: float = Settings.model_fields["poll_cost"].default
 PACE = Pace(COST)
 QUEUE = 1.0
 

@@ -3,13 +3,19 @@
 from sqlalchemy import text
 
 from service.database import Connection
+from service.database.base import quoted
 from service.jobs.lifecycle import Status
+from service.tenants.keys import MODES
 from service.tenants.tenant import Tenant
 
+# Word for word what the list by status is an index of, so that it is read from that.
 _WAITING = text(
     f"""
     SELECT count(*) FROM (
-        SELECT FROM jobs WHERE tenant_id = :tenant AND status = '{Status.ACCEPTED}' LIMIT :most
+        SELECT FROM jobs
+        WHERE tenant_id = :tenant AND mode IN ({quoted(MODES)}) AND status = '{Status.ACCEPTED}'
+          AND deleted_at IS NULL
+        LIMIT :most
     ) AS waiting
     """
 )

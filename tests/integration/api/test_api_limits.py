@@ -262,6 +262,6 @@ async def test_waiting_jobs_are_counted_along_their_own_index(
             explained = text(f"EXPLAIN {backlog._WAITING.text}")
             rows = await connection.execute(explained, {"tenant": tenant.id, "most": 100_000})
             plan = "\n".join(rows.scalars())
-            assert "ix_jobs_waiting" in plan, plan
+            assert "ix_jobs_list_by_status" in plan, plan
             assert await backlog.waiting(connection, tenant, most=2) == 2
             assert await backlog.waiting(connection, tenant, most=100_000) == 3

@@ -37,7 +37,7 @@ IDS: dict[str, tuple[str, ...]] = {
     "tenant_id": ("tenant",),
 }
 """Parameters that name what is a tenant's, in paths and queries, by what of an estate they name."""
-NOBODYS = {"model_id": ("blackforestlabs/flux-2/dev/edit",)}
+NOBODYS = {"model_id": ("blackforestlabs/flux-2/dev/edit",), "name": ("1.png",)}
 OPERATORS = "/v1/admin/"
 
 
