@@ -98,7 +98,8 @@ class Engine:
             self._accounts,
             slots=SUBMIT_SLOTS,
             follow=self._taken,
-            on_free=self.wake,
+            on_free=self._slot_freed,
+            on_wish=self.wake,
             rand=random.random,
         )
         self._canceller = Canceller(self._ledger, self._accounts)
@@ -182,6 +183,9 @@ class Engine:
     def _ended(self, job: Job) -> None:
         self._sender.wake()
         self._claimer.place_freed()
+
+    def _slot_freed(self) -> None:
+        self._claimer.slot_freed()
 
     def _taken(self, job: Job) -> None:
         self._tracker.follow(job)
