@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import schemathesis
+from schemathesis.generation.meta import TestPhase
 
 JOBS = cycle(os.environ["FUZZ_JOBS"].split(","))
 TURNS = cycle((True, True, True, False))
@@ -27,8 +28,9 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Most jobs asked for exist, the same key does not come with another body, 4.0 is written as 4."""
     if case.meta is not None and not case.meta.generation.mode.is_positive:
         return
+    in_sequence = case.meta is not None and case.meta.phase.name is TestPhase.STATEFUL
     for name in {"job_id", "request_id"}.intersection(case.path_parameters or {}):
-        if next(TURNS):
+        if not in_sequence and next(TURNS):
             case.path_parameters[name] = next(JOBS)
     if "Idempotency-Key" in (case.headers or {}):
         case.headers["Idempotency-Key"] = str(uuid4())

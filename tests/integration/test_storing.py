@@ -19,6 +19,7 @@ from service.tenants.tenant import Tenant
 
 from .test_accept import REQUEST
 
+WAITING = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'jobs'::regclass"
 Another = Callable[[str], Awaitable[Tenant]]
 
 
@@ -38,11 +39,7 @@ async def held_up(database: Database) -> AsyncIterator[Any]:
 async def waiting(observer: Any) -> list[int]:
     """The servers of the statements that wait, once there are any."""
     async with asyncio.timeout(5):
-        while not (
-            pids := await observer.fetch(
-                "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'jobs'::regclass"
-            )
-        ):
+        while not (pids := await observer.fetch(WAITING)):
             await asyncio.sleep(0.01)
     return [pid for (pid,) in pids]
 
