@@ -132,7 +132,8 @@ def simulator(
     """Stand in for RunComfy's Model API: set EDIT_JOBS_UPSTREAM_URL to the URL it prints.
 
     Words in a prompt script what happens: sim:queue=5, sim:run=10, sim:fail, sim:reject, sim:stuck, sim:lost,
-    sim:500, sim:refused, sim:busy=2, sim:html, sim:error200, sim:word, sim:blip, sim:notready.
+    sim:500, sim:refused, sim:busy=2, sim:html, sim:error200, sim:word, sim:blip, sim:notready,
+    sim:latecost=5, sim:nocost.
     """
     from service.cli.ports import make_sure_free
     from service.dev.simulator import Options, run

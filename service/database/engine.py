@@ -34,7 +34,10 @@ _ARGUMENTS: dict[str, Any] = {
         "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
     },
 }
-
+# What runs for every job is planned once. Postgres would plan a statement with arrays each time, which takes
+# as long as running it, and while a table is small it would choose to read all of it, also when it has grown.
+_PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+_ARGUMENTS_OF_DRIVER = _ARGUMENTS | {"server_settings": _ARGUMENTS["server_settings"] | _PLANNED_ONCE}
 
 # Row-level security reads these; they end with the transaction.
 _FOR_TENANT = text("SELECT set_config('app.tenant', :tenant, true)")
@@ -116,7 +119,7 @@ class Database:
     async def _connect_driver(self) -> Any:
         """Reads json as the engine does. Parameters are text already: statements cast them."""
         _, address = self.engine.dialect.create_connect_args(self.engine.url)
-        connection = await asyncpg.connect(**address, **_ARGUMENTS)
+        connection = await asyncpg.connect(**address, **_ARGUMENTS_OF_DRIVER)
         await connection.set_type_codec(
             "json", schema="pg_catalog", encoder=_as_it_is, decoder=msgspec.json.decode
         )

@@ -38,7 +38,7 @@ class Canceller:
         room = AT_ONCE - len(self._tasks)
         if room <= 0:
             return
-        async with self._ledger.database.statement() as connection:
+        async with self._ledger.database.hot_statement() as connection:
             due = await wishes.take_due(connection, most=room)
         for job in due:
             task = asyncio.create_task(self._cancel(job), name=f"cancel {job.id}")

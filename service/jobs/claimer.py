@@ -28,7 +28,7 @@ GRACE_SECONDS = 5.0
 """How long after a submit's own deadline its owner still has to write down what came of it."""
 PLACES_FREED_SECONDS = 0.1
 """Ends come singly and each frees a place: so long they are gathered before the next claim."""
-APART_SECONDS = 0.05
+APART_SECONDS = 0.1
 """Between two looks, the first of which is at once: a claim for each bell would cost more than its job."""
 LET_IN_AT_ONCE = 1_000
 """Jobs that were put back and are due again, at each tick."""
@@ -62,6 +62,9 @@ class Claimer:
         self._tick = tick
         self._unanswered_after = submit_deadline + GRACE_SECONDS
         self._woken = asyncio.Event()
+        # What only a look can tell: whether somebody was left in line, and whether for want of a slot.
+        self._some_left = self._short_of_slots = True
+        self._rung = True
         self._gathering: asyncio.TimerHandle | None = None
         self._settling: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -70,11 +73,17 @@ class Claimer:
 
     def wake(self) -> None:
         """There may be something to do."""
+        self._rung = True
         self._woken.set()
+
+    def slot_freed(self) -> None:
+        """One more submit can be begun."""
+        if self._short_of_slots:
+            self._woken.set()
 
     def place_freed(self) -> None:
         """A job has ended: its place is free for one that waits."""
-        if self._gathering is None:
+        if self._some_left and self._gathering is None:
             loop = asyncio.get_running_loop()
             self._gathering = loop.call_later(PLACES_FREED_SECONDS, self._gathered)
 
@@ -89,8 +98,10 @@ class Claimer:
             if sweeping:
                 next_sweep = loop.time() + self._tick
                 await self._attempt("let in", self._let_in)
+            rung, self._rung = self._rung, False
             await self._attempt("claim", self._take_waiting)
-            await self._attempt("cancel", self._canceller.begin)
+            if rung or sweeping:
+                await self._attempt("cancel", self._canceller.begin)
             if sweeping:
                 await self._attempt("take over", self._take_over)
             try:
@@ -117,18 +128,21 @@ class Claimer:
 
     def _gathered(self) -> None:
         self._gathering = None
-        self.wake()
+        self._woken.set()
 
     async def _let_in(self) -> None:
         async with self._ledger.database.hot_statement() as connection:
             await line.let_in(connection, most=LET_IN_AT_ONCE, now=self._ledger.clock())
 
     async def _take_waiting(self) -> None:
+        self._some_left = self._short_of_slots = True
         if self._room == 0:
             return
         async with self._ledger.database.hot_statement() as connection:
             waiting = await line.waiting_accounts(connection)
+        self._some_left = bool(waiting)
         accounts = self._in_turn(waiting)
+        self._short_of_slots = len(accounts) < len(waiting)
         metrics.CLAIMS.labels("waiting").inc()
         for number, account in enumerate(accounts):
             # Each gets its share of what is free: one that could fill all of it must not keep others out.
@@ -148,6 +162,7 @@ class Claimer:
     async def _take(self, account: Account, *, room: int) -> None:
         self._looked[account] = next(self._looks)
         if room <= 0:
+            self._short_of_slots = True
             return
         async with self._ledger.database.hot_transaction() as connection:
             claim = await claims.take_waiting(
@@ -159,6 +174,8 @@ class Claimer:
                 now=self._ledger.clock(),
             )
         metrics.CLAIMED.labels("waiting").inc(len(claim.jobs))
+        if len(claim.jobs) == room:
+            self._short_of_slots = True
         for job in claim.jobs:
             self._submitter.begin(job)
 
@@ -175,7 +192,7 @@ class Claimer:
                 log.exception("claimer.fault", step=doing)
 
     async def _take_over(self) -> None:
-        async with self._ledger.database.statement() as connection:
+        async with self._ledger.database.hot_statement() as connection:
             claim = await claims.take_over(
                 connection,
                 self._leases.owner,

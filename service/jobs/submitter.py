@@ -20,6 +20,7 @@ from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import FAIL, INTEND, PUT_BACK, TAKE
 from service.jobs.store import moves
+from service.jobs.store.moves import Write
 from service.telemetry import log
 from service.upstream.outcomes import (
     Accepted,
@@ -51,15 +52,20 @@ class Submitter:
         slots: int,
         follow: Callable[[Job], None],
         on_free: Callable[[], None],
+        on_wish: Callable[[], None],
         rand: Random,
     ) -> None:
-        """`follow` takes over a job that was taken; `on_free` hears that a slot is free or a wish is due."""
+        """`follow` takes over a job that was taken; `on_free` hears that a slot is free.
+
+        `on_wish` hears that a job was put back that is to be cancelled.
+        """
         self._ledger = ledger
         self._leases = leases
         self._accounts = accounts
         self._slots = slots
         self._follow = follow
         self._on_free = on_free
+        self._on_wish = on_wish
         self._rand = rand
         self._tasks: dict[asyncio.Task[None], Account] = {}
         self._on_wire: Counter[Account] = Counter()
@@ -92,7 +98,6 @@ class Submitter:
         await self._guarded(
             job, self._settle_unknown(job, "the worker that sent it stopped before it had an answer")
         )
-        self._on_free()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         account = self._tasks.pop(task)
@@ -175,7 +180,7 @@ class Submitter:
             unconfirmed=False,
             now=self._ledger.clock(),
         )
-        await self._ledger.move(job, PUT_BACK, write)
+        await self._move_back(job, write)
         self._leases.drop(job)
 
     async def _settle_unknown(self, job: Job, reason: str) -> None:
@@ -189,12 +194,17 @@ class Submitter:
                 unconfirmed=True,
                 now=now,
             )
-            await self._ledger.move(job, PUT_BACK, write)
+            await self._move_back(job, write)
         else:
             error = ends.unconfirmed(reason)
             write = moves.fail_submit.of(job, error=error, unconfirmed=True, now=now)
             await self._ledger.move(job, FAIL, write)
         self._leases.drop(job)
+
+    async def _move_back(self, job: Job, write: Write) -> None:
+        back = await self._ledger.move(job, PUT_BACK, write)
+        if back is not None and back.cancel_outcome == "pending":
+            self._on_wish()
 
     async def _note_late(self, job: Job, request_id: str) -> None:
         """The job was settled without this answer: put down its id, so that the charge can be found."""

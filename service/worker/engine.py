@@ -17,6 +17,7 @@ from service.jobs.canceller import Canceller
 from service.jobs.claimer import Claimer
 from service.jobs.history import History
 from service.jobs.job import Job
+from service.jobs.late_costs import LateCosts
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.overdue import Overdue
@@ -97,7 +98,8 @@ class Engine:
             self._accounts,
             slots=SUBMIT_SLOTS,
             follow=self._taken,
-            on_free=self.wake,
+            on_free=self._slot_freed,
+            on_wish=self.wake,
             rand=random.random,
         )
         self._canceller = Canceller(self._ledger, self._accounts)
@@ -114,6 +116,7 @@ class Engine:
         )
         self._upkeep = Upkeep(self._database, days=settings.retention_days, clock=clock, rand=random.random)
         self._overdue = Overdue(self._ledger, tick=settings.tick_seconds)
+        self._late_costs = LateCosts(self._ledger, self._accounts, tick=settings.tick_seconds)
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.hears_bells = False
         """Whether somebody listens to Redis for it; its tick finds the same work later."""
@@ -124,6 +127,7 @@ class Engine:
         self._loop("tracker", self._tracker.run)
         self._loop("claimer", self._claimer.run)
         self._loop("overdue", self._overdue.run)
+        self._loop("late costs", self._late_costs.run)
         self._loop("accounts", self._accounts.run)
         self._loop("history", self._history.run)
         self._loop("sender", self._sender.run)
@@ -179,6 +183,9 @@ class Engine:
     def _ended(self, job: Job) -> None:
         self._sender.wake()
         self._claimer.place_freed()
+
+    def _slot_freed(self) -> None:
+        self._claimer.slot_freed()
 
     def _taken(self, job: Job) -> None:
         self._tracker.follow(job)

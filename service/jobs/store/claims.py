@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from service.database import AnyConnection, Connection
+from service.database import AnyConnection
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.jobs.store import line
@@ -125,7 +125,7 @@ async def take_waiting(
 
 
 async def take_over(
-    connection: Connection,
+    connection: AnyConnection,
     owner: Owner,
     *,
     room: int,
@@ -142,13 +142,13 @@ async def take_over(
     return _claim(rows.all())
 
 
-async def renew(connection: Connection, owner: Owner, holdings: Sequence[Holding]) -> set[UUID]:
+async def renew(connection: AnyConnection, owner: Owner, holdings: Sequence[Holding]) -> set[UUID]:
     """Extend the leases of these jobs; what is not in the answer is not the owner's any more."""
     rows = await connection.execute(_RENEW, _arrays(holdings) | _named(owner))
-    return set(rows.scalars())
+    return {row[0] for row in rows}
 
 
-async def give_back(connection: Connection, owner: Owner, holdings: Sequence[Holding]) -> None:
+async def give_back(connection: AnyConnection, owner: Owner, holdings: Sequence[Holding]) -> None:
     """Let other workers have these jobs at once."""
     given = _arrays(holdings) | {"owner": owner.name}
     given.pop("positions")
