@@ -19,7 +19,7 @@ from service.api.describing import (
     ref,
 )
 from service.api.listing import CURSOR, LIMIT
-from service.errors import ForbiddenError, LimitReachedError, NameTakenError
+from service.errors import AlreadyExpiredError, ForbiddenError, LimitReachedError, NameTakenError
 from service.jobs.store.in_use import InUse
 from service.tenants.forms import CHANGE, TENANT, TOKEN, WISH
 from service.tenants.keys import MODES, SCOPES
@@ -35,25 +35,24 @@ _OF_TENANT = in_path("tenant_id", "The tenant's id.", ID)
 def paths() -> dict[str, Any]:
     """All paths."""
     tenant, keys = answer("The tenant.", "Tenant"), answer("A page, newest first.", "Keys")
-    new_key = answer("The key, shown once.", "NewKey", headers=_LOCATION)
+    new_key = answer("The key, shown once.", "NewKey")
     return {
         "/v1/tenant": {"get": call("Show the tenant, its limits and what it uses of them", {"200": tenant})},
         "/v1/api-keys": {
             "post": call(
                 "Make a key",
                 {"201": new_key},
-                refused=(403, ForbiddenError, LimitReachedError),
+                refused=(403, ForbiddenError, LimitReachedError, AlreadyExpiredError),
                 body="KeyRequest",
                 description="Of at most the scopes and the mode of the key that asks.",
             ),
             "get": call("List keys", {"200": keys}, parameters=_PAGE),
         },
         "/v1/api-keys/{key_id}": {
-            "get": call("Show a key", {"200": answer("The key.", "Key")}, refused=(404,)),
             "delete": call("Revoke a key", _GONE, refused=(404,)),
             "parameters": [_OF_KEY],
         },
-        **_operators(tenant, keys),
+        **_operators(tenant, keys, new_key),
     }
 
 
@@ -104,7 +103,7 @@ def schemas() -> dict[str, Any]:
     }
 
 
-def _operators(tenant: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
+def _operators(tenant: dict[str, Any], keys: dict[str, Any], new_key: dict[str, Any]) -> dict[str, Any]:
     made = answer("The tenant, with its secret, shown once.", "NewTenant", headers=_LOCATION)
     of_anyone = query("tenant_id", "Only what concerns this tenant.", ID)
     one = "/v1/admin/tenants/{tenant_id}"
@@ -138,8 +137,8 @@ def _operators(tenant: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
         f"{one}/keys": {
             "post": call(
                 "Make a key for a tenant",
-                {"201": answer("The key, shown once.", "NewKey")},
-                refused=(404, LimitReachedError),
+                {"201": new_key},
+                refused=(404, LimitReachedError, AlreadyExpiredError),
                 body="KeyRequest",
             ),
             "get": call("List a tenant's keys", {"200": keys}, refused=(404,), parameters=_PAGE),
