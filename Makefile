@@ -7,13 +7,14 @@ SOURCES := service tests migrations benchmarks
 SEED ?= 1
 JOBS ?= 10000
 FAULTS ?= 1000
+EXAMPLES ?= 200
 
 # Without the two faults after which nothing is submitted for a quarter of a minute.
 SHORT_CHAOS := --seed 1 --jobs 150 --faults 25 --lull 0.3 0.8 --quiet 120 \
 	--without "token revoked" --without "account empty"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check chaos planted fix bench lock clean
+.PHONY: help demo dev test check fuzz chaos planted fix bench lock clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
@@ -42,6 +43,9 @@ check: $(READY) ## What CI runs: format, lint, imports, types, tests, a short ch
 	$(BIN)/mypy
 	@$(MAKE) --no-print-directory test
 	@cd tests && ../$(BIN)/python -m chaos.run $(SHORT_CHAOS)
+
+fuzz: $(READY) ## schemathesis on the running service for longer (SEED, EXAMPLES), some minutes
+	@FUZZ_SEED=$(SEED) FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest tests/integration/test_schemathesis.py
 
 chaos: $(READY) ## 10,000 jobs through 1,000 faults (SEED, JOBS, FAULTS), a quarter of an hour
 	@cd tests && ../$(BIN)/python -m chaos.run --seed $(SEED) --jobs $(JOBS) --faults $(FAULTS)

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import hypothesis
@@ -35,6 +36,14 @@ hypothesis.settings.load_profile("tests")
 telemetry.configure(level="info", form="json")
 
 _numbers = itertools.count(1)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What schemathesis said of itself is worth reading also when it found nothing."""
+    for report in terminalreporter.getreports("passed"):
+        for name, said in report.user_properties:
+            if name == "schemathesis":
+                terminalreporter.write_line(f"schemathesis: {said}")
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ async def accepted(request: Asked, body: object, *, interface: str) -> Acceptanc
         async with parts.backlog.room(tenant, limit=limit) as room:
             if not room:
                 raise full(limit)
-            job = await accept(parts.database, tenant, asked, bell=parts.bell, clock=parts.clock)
+            job = await accept(parts.storing, tenant, asked, bell=parts.bell, clock=parts.clock)
         return Acceptance(job, delivery=None, is_new=True)
     kept = once(key, interface=interface, body=body)
     async with parts.backlog.room(tenant, limit=limit) as room:

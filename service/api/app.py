@@ -35,6 +35,7 @@ from service.clock import Clock, postgres_time
 from service.database import Database, head
 from service.jobs.backlog import Backlog
 from service.jobs.envelope import Envelope
+from service.jobs.storing import Storing
 from service.jobs.waiting import Line
 from service.queue import Bell
 from service.rates import Rates
@@ -68,6 +69,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         database=database,
         keyring=Keyring(database),
         envelope=envelope,
+        storing=Storing(database),
         bell=Bell(settings.redis_url),
         rates=Rates(settings.redis_url),
         backlog=Backlog(database),

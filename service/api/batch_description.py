@@ -24,7 +24,7 @@ def paths() -> dict[str, Any]:
 def schemas(request: dict[str, Any]) -> dict[str, Any]:
     """What the paths refer to; `request` is how a request for a job is described."""
     document = ENVELOPE.document
-    jobs = document["properties"]["jobs"] | {"items": ref("BatchItem")}
+    jobs = document["properties"]["jobs"] | {"items": {"anyOf": [ref("BatchItem"), _ANYTHING]}}
     properties = request["properties"] | {KEY: _KEY}
     accepted = record(status={"enum": [200, 202]}, job=ref("Job"))
     refused = record(status={"type": "integer", "minimum": 400, "maximum": 599}, problem=ref("Problem"))
@@ -49,3 +49,5 @@ _KEY = {
     "pattern": f"^[\\x21-\\x7e]{{1,{LONGEST_KEY}}}$",
     "examples": ["order-17"],
 }
+
+_ANYTHING = {"description": "What is no request for a job is answered with a problem of its own."}

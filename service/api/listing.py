@@ -4,10 +4,10 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from service import ids
+from service.api.describing import query as parameter
 from service.api.query import Query, shown
 from service.clock import read_moment
 from service.jobs.filter import Filter
@@ -125,11 +125,6 @@ def before(query: Query) -> UUID | None:
 
 CURSOR_SCHEMA = {"type": "string", "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}
 """Sixteen bytes."""
-
-
-def parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
-    """One of them in the API's own description."""
-    return {"name": name, "in": "query", "description": description, "schema": schema, **more}
 
 
 LIMIT = parameter(

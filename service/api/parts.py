@@ -11,6 +11,7 @@ from service.encryption import Vault
 from service.jobs.backlog import Backlog
 from service.jobs.cancel import HOLD_SECONDS
 from service.jobs.envelope import Envelope
+from service.jobs.storing import Storing
 from service.jobs.waiting import Line
 from service.queue import Bell
 from service.rates import Rates
@@ -28,6 +29,7 @@ class Parts:
     database: Database
     keyring: Keyring
     envelope: Envelope
+    storing: Storing
     bell: Bell
     rates: Rates
     backlog: Backlog

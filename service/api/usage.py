@@ -2,13 +2,13 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from litestar import get
 
 from service.api.accepting import Asked
 from service.api.answer import Answer
 from service.api.auth import needs
+from service.api.describing import query as parameter
 from service.api.parts import Parts
 from service.api.query import Query, shown
 from service.jobs.store.usage import BYS, By
@@ -68,18 +68,20 @@ def _within_calendar(day: date, days: int) -> date:
         return date.min if days < 0 else date.max
 
 
-def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": schema}
-
-
-_A_DAY = {"type": "string", "format": "date", "examples": ["2026-01-31"]}
+_A_DAY = {"type": "string", "format": "date"}
 DESCRIBED = [
-    _parameter("from", f"The first day, in UTC; {USUAL_DAYS} days before `to` if none is given.", _A_DAY),
-    _parameter(
+    parameter(
+        "from",
+        f"The first day, in UTC; {USUAL_DAYS} days before `to` if none is given.",
+        _A_DAY,
+        example="2026-01-01",
+    ),
+    parameter(
         "to",
         f"The day after the last, at most {MOST_DAYS} days after `from`; tomorrow if none is given.",
         _A_DAY,
+        example="2026-02-01",
     ),
-    _parameter("by", "What is summed up.", {"type": "string", "enum": list(BYS), "default": "day"}),
+    parameter("by", "What is summed up.", {"type": "string", "enum": list(BYS), "default": "day"}),
 ]
 """The same for the API's own description."""

@@ -10,15 +10,14 @@ from typing import Protocol
 from uuid import UUID
 
 from service.clock import Clock
-from service.database import Database, is_outage
-from service.errors import AcceptanceUnknownError, UnavailableError
+from service.database import Database
 from service.ids import uuid7
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.jobs.models import PRIORITIES
 from service.jobs.request import Request
 from service.jobs.store.accept import Once
-from service.jobs.store.accept import accept as store
+from service.jobs.storing import Storing, Times, store_alone
 from service.telemetry import metrics
 from service.tenants.tenant import Tenant
 from service.webhooks.store import Progress
@@ -40,11 +39,11 @@ class Acceptance:
     is_new: bool
 
 
-async def accept(database: Database, tenant: Tenant, request: Request, *, bell: Bell, clock: Clock) -> Job:
+async def accept(storing: Storing, tenant: Tenant, request: Request, *, bell: Bell, clock: Clock) -> Job:
     """Store the job and ring. Raises AcceptanceUnknownError when Postgres was lost with the statement."""
-    job = await accept_unless_there(database, tenant, request, bell=bell, clock=clock)
-    assert job is not None, "nothing was named that could be there already"
-    return job
+    job_id = uuid7()
+    times = await storing.store(tenant, job_id, request, now=clock())
+    return _told(job_id, tenant, request, times, bell=bell)
 
 
 async def accept_unless_there(
@@ -62,31 +61,17 @@ async def accept_unless_there(
     What names either can be asked for again without harm, so losing Postgres is an UnavailableError then.
     """
     job_id = uuid7()
-    sent = False
-    try:
-        async with database.driver() as driver:
-            sent = True
-            times = await store(driver, tenant, job_id, request, now=clock(), once=once, retry_of=retry_of)
-    except Exception as error:
-        if not (sent and is_outage(error)):
-            raise
-        raise lost(job_id, repeatable=once is not None or retry_of is not None) from error
-    if times is None:
-        return None
+    times = await store_alone(database, tenant, job_id, request, now=clock(), once=once, retry_of=retry_of)
+    return times and _told(job_id, tenant, request, times, retry_of=retry_of, bell=bell)
+
+
+def _told(
+    job_id: UUID, tenant: Tenant, request: Request, times: Times, *, retry_of: UUID | None = None, bell: Bell
+) -> Job:
     metrics.ACCEPTED.labels(request.model).inc()
     bell.ring()
     created_at, expires_at = times
     return stored(job_id, tenant, request, retry_of=retry_of, created_at=created_at, expires_at=expires_at)
-
-
-def lost(job_id: UUID, *, repeatable: bool) -> UnavailableError:
-    """What is said when Postgres was lost with a job; `repeatable` if asking again makes no second one."""
-    lost = "The database was lost while the job was being stored, so it was accepted or it was not."
-    if repeatable:
-        return UnavailableError(f"{lost} Ask again: that makes no second one.", retry_after=1)
-    return AcceptanceUnknownError(
-        f"{lost} If it was, its id is {job_id}: look for that before you ask again.", retry_after=1
-    )
 
 
 def stored(

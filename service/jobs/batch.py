@@ -15,7 +15,7 @@ from service.database import Database, is_outage
 from service.errors import NotFoundError, ServiceError, UnavailableError
 from service.ids import uuid7
 from service.jobs import reading
-from service.jobs.accept import Acceptance, Bell, lost, stored
+from service.jobs.accept import Acceptance, Bell, stored
 from service.jobs.backlog import Backlog, full
 from service.jobs.idempotency import check_same
 from service.jobs.job import Job
@@ -25,6 +25,7 @@ from service.jobs.store import reads
 from service.jobs.store.accept import Once
 from service.jobs.store.batch import Named
 from service.jobs.store.reads import UsedKey
+from service.jobs.storing import lost
 from service.telemetry import metrics
 from service.tenants.tenant import Tenant
 from service.webhooks.store import Progress
@@ -87,9 +88,9 @@ async def _stored(
         return {}
     sent = False
     try:
-        async with database.of_tenant(tenant.id) as connection:
+        async with database.hot_statement() as driver:
             sent = True
-            times = await store.accept(connection, tenant, items, now=clock())
+            times = await store.accept(driver, tenant, items, now=clock())
     except Exception as error:
         if not (sent and is_outage(error)):
             raise

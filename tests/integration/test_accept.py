@@ -7,9 +7,12 @@ import asyncpg
 import pytest
 
 from service.database import Database
+from service.database.driver import Driver
 from service.ids import uuid7
 from service.jobs.request import Request
 from service.jobs.store.accept import Once, accept
+from service.jobs.store.batch import Named
+from service.jobs.store.batch import accept as accept_many
 from service.tenants.tenant import Tenant
 
 REQUEST = Request(
@@ -51,6 +54,15 @@ async def test_it_names_its_tenant_by_itself(behind_the_wall: Any, tenant: Tenan
         for table in ("jobs", "job_events", "job_labels", "idempotency_keys")
     ]
     assert counts == [3, 3, 3, 1]
+
+
+async def test_the_statement_for_many_does_the_same(behind_the_wall: Any, tenant: Tenant) -> None:
+    named = [Named(uuid7(), REQUEST, once=None), Named(uuid7(), REQUEST, Once("order-17", b"f" * 32))]
+
+    times = await accept_many(Driver(behind_the_wall), tenant, named, now=None)
+
+    assert set(times) == {one.id for one in named}
+    assert await behind_the_wall.fetchval("SELECT count(*) FROM jobs") == 0, "it names it for itself alone"
 
 
 async def test_the_wall_refuses_a_row_of_another_tenant(behind_the_wall: Any, tenant: Tenant) -> None:

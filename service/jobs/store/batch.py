@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from service.database import Connection
+from service.database import AnyConnection
 from service.jobs.lifecycle import ACCEPTED_EVENT, Status
 from service.jobs.models import PRIORITIES
 from service.jobs.request import Request
@@ -16,11 +16,13 @@ from service.jobs.store.accept import KEPT_SECONDS, Once
 from service.jobs.store.table import NOW, encoded
 from service.tenants.tenant import Tenant
 
-# Keys are taken in their own order, so that of two batches with the same ones one waits for the other.
+# Keys are taken in their own order, so that of two batches with the same ones one waits for the other. What
+# is inserted comes from the clock's row, so the tenant is set when row-level security looks.
 _ACCEPT = text(
     f"""
-    WITH clock AS (
-        SELECT {NOW} AS now
+    WITH clock AS MATERIALIZED (
+        SELECT {NOW} AS now,
+               set_config('app.tenant', CAST(CAST(:tenant AS uuid) AS text), true) AS tenant
     ), item AS (
         SELECT * FROM unnest(
             CAST(:ids AS uuid[]), CAST(:models AS text[]), CAST(:inputs AS text[]), CAST(:warnings AS text[]),
@@ -31,7 +33,8 @@ _ACCEPT = text(
                    key, fingerprint)
     ), key AS (
         INSERT INTO idempotency_keys AS known (tenant_id, mode, key, fingerprint, job_id, created_at)
-        SELECT :tenant, :mode, item.key, item.fingerprint, item.id, clock.now FROM clock, item
+        SELECT CAST(:tenant AS uuid), CAST(:mode AS text), item.key, item.fingerprint, item.id, clock.now
+        FROM clock, item
         WHERE item.key IS NOT NULL ORDER BY item.key
         ON CONFLICT (tenant_id, mode, key) DO UPDATE
             SET fingerprint = excluded.fingerprint, job_id = excluded.job_id,
@@ -42,7 +45,8 @@ _ACCEPT = text(
         INSERT INTO jobs (
             id, tenant_id, mode, model, input, warnings, callback_url, callback_events,
             external_id, metadata, priority, on_unconfirmed, status, created_at, due_at, expires_at)
-        SELECT item.id, :tenant, :mode, item.model, CAST(item.input AS json), CAST(item.warnings AS json),
+        SELECT item.id, CAST(:tenant AS uuid), CAST(:mode AS text), item.model,
+               CAST(item.input AS json), CAST(item.warnings AS json),
                item.url, ARRAY(SELECT json_array_elements_text(CAST(item.events AS json))), item.name,
                CAST(item.metadata AS json), item.priority, item.unconfirmed, '{Status.ACCEPTED}',
                clock.now, clock.now, clock.now + item.life * interval '1 second'
@@ -72,7 +76,7 @@ class Named:
 
 
 async def accept(
-    connection: Connection, tenant: Tenant, items: Sequence[Named], *, now: datetime | None
+    connection: AnyConnection, tenant: Tenant, items: Sequence[Named], *, now: datetime | None
 ) -> dict[UUID, tuple[datetime, datetime]]:
     """Store these, of which no two have the same key; returns when each was accepted and when it expires.
 
@@ -98,4 +102,4 @@ async def accept(
         "fingerprints": [item.once and item.once.fingerprint for item in items],
     }
     rows = await connection.execute(_ACCEPT, given)
-    return {row.id: (row.created_at, row.expires_at) for row in rows}
+    return {job_id: (created_at, expires_at) for job_id, created_at, expires_at in rows}

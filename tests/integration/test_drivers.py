@@ -1,0 +1,74 @@
+"""Connections are lent to one at a time, and come back only if they are as good as new."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+
+from service.database import Database, is_outage
+from service.database.drivers import Drivers
+
+
+async def served_by(database: Database) -> int:
+    async with database.driver() as driver:
+        return int(driver.get_server_pid())
+
+
+async def test_a_connection_is_used_again(database: Database) -> None:
+    assert await served_by(database) == await served_by(database)
+
+
+async def test_no_two_have_the_same_one(database: Database) -> None:
+    async with database.driver() as first, database.driver() as second:
+        assert first.get_server_pid() != second.get_server_pid()
+
+
+async def test_one_in_the_middle_of_something_is_not_lent_again(database: Database) -> None:
+    async def cancelled(driver: Any) -> None:
+        sleeping = asyncio.create_task(driver.execute("SELECT pg_sleep(60)"))
+        await asyncio.sleep(0)
+        sleeping.cancel()
+        await sleeping
+
+    pid = await served_by(database)
+    with pytest.raises(asyncio.CancelledError):
+        async with database.driver() as driver:
+            await cancelled(driver)
+    assert await served_by(database) != pid
+
+
+async def test_one_with_an_open_transaction_is_not_lent_again(database: Database) -> None:
+    async with database.driver() as driver:
+        pid = driver.get_server_pid()
+        await driver.execute("BEGIN")
+    assert await served_by(database) != pid
+
+
+async def test_one_that_postgres_closed_is_replaced(database: Database) -> None:
+    async with database.driver() as driver, database.driver() as other:
+        await other.execute("SELECT pg_terminate_backend($1)", driver.get_server_pid())
+        async with asyncio.timeout(5):
+            while not driver.is_closed():
+                await asyncio.sleep(0.01)
+    assert await served_by(database)
+
+
+async def test_who_finds_none_free_waits_and_then_hears_of_an_outage(database_url: str) -> None:
+    address = database_url.replace("postgresql+asyncpg", "postgresql")
+    drivers = Drivers(lambda: asyncpg.connect(address), most=1, patience=0.1)
+    async with drivers.lend():
+        with pytest.raises(TimeoutError) as raised:
+            await drivers.take()
+    assert is_outage(raised.value)
+    async with drivers.lend() as driver:
+        assert await driver.fetchval("SELECT 1") == 1
+    await drivers.close()
+
+
+async def test_after_the_end_those_in_use_are_closed_when_they_come_back(database_url: str) -> None:
+    database = Database(database_url, connections=2)
+    async with database.driver() as driver:
+        await database.close()
+        assert await driver.fetchval("SELECT 1") == 1
+    assert driver.is_closed()
