@@ -166,6 +166,21 @@ class NotDeletableError(ServiceError):
     status = 409
 
 
+class NameTakenError(ServiceError):
+    """The name is taken."""
+
+    code = "name_taken"
+    status = 409
+
+
+class LimitReachedError(ServiceError):
+    """There are as many as there may be."""
+
+    # Not a 429: to wait does not help.
+    code = "limit_reached"
+    status = 409
+
+
 class IdempotencyKeyReusedError(ServiceError):
     """The Idempotency-Key was used for another request."""
 

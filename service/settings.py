@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         "", description="Postgres, for the API, where it connects with a role of its own; else DATABASE_URL"
     )
     redis_url: str = Field(
-        "redis://localhost:6379", description="Redis; it carries bells only and may be lost"
+        "redis://localhost:6379", description="Redis; it carries bells and counts requests, and may be lost"
     )
     upstream_url: str = Field("https://model-api.runcomfy.net", description="Base URL of the model API")
     upstream_token: str = Field("", description="The platform's token there; a worker needs it", repr=False)
@@ -68,6 +68,9 @@ class Settings(BaseSettings):
         description="What one status read is worth in seconds of delay; four times as much halves the reads",
     )
     worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")
+    retention_days: int = Field(
+        30, ge=0, le=36_500, description="Days until an ended job is removed; 0 keeps all jobs"
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of a worker's `GET /metrics`, on every address; 0 for none"
     )

@@ -50,12 +50,18 @@ GRANTED_TO_OPERATORS = {
     "upstream_tokens": (
         (
             "SELECT (id, tenant_id, max_in_flight, trouble, trouble_since, created_at),"
-            " INSERT, UPDATE (tenant_id, sealed, max_in_flight, trouble, trouble_since), DELETE"
+            " INSERT, UPDATE (tenant_id, sealed, max_in_flight, trouble, trouble_since)"
         ),
-        {"SELECT": OWN, "INSERT": ANY, "UPDATE": ANY, "DELETE": ANY},
+        {"SELECT": OWN, "INSERT": ANY, "UPDATE": ANY},
     ),
     "audit_log": ("SELECT, INSERT", {"SELECT": ANY, "INSERT": OWN}),
 }
+# What is nobody's.
+GRANTED_TO_ALL = {
+    "alembic_version": "SELECT",
+    "webhook_keys": "SELECT (id, public, created_at, expires_at)",
+}
+
 # What the API may know beyond its transaction's tenant, each as narrow as its question. They run as the owner
 # of the tables; an empty search path keeps others from putting tables of theirs before ours.
 FUNCTIONS = {
@@ -271,6 +277,7 @@ def upgrade() -> None:
         ["tenant_id", "mode", "finished_at"],
         unique=False,
         postgresql_where="finished_at IS NOT NULL",
+        postgresql_include=["model", "status", "cost_usd", "submitted_at", "unconfirmed"],
     )
     op.add_column("tenants", sa.Column("max_queued", sa.Integer(), server_default="100000", nullable=False))
     op.add_column(
@@ -416,8 +423,8 @@ def _build_the_second_wall() -> None:
         END $$
     """)
     op.execute("GRANT USAGE ON SCHEMA public TO edit_jobs_api")
-    op.execute("GRANT SELECT ON alembic_version TO edit_jobs_api")
-    op.execute("GRANT SELECT (id, public, created_at, expires_at) ON webhook_keys TO edit_jobs_api")
+    for table, privileges in GRANTED_TO_ALL.items():
+        op.execute(f"GRANT {privileges} ON {table} TO edit_jobs_api")
     for table, privileges in GRANTED.items():
         _grant(table, privileges)
         rule = f"tenant_id = {TENANT}"

@@ -9,14 +9,20 @@ import msgspec
 from litestar import Litestar, Request, Response
 
 from service.api import (
+    admin,
+    admin_keys,
+    batch,
     description,
     health,
     jobs,
+    keys,
     metrics,
     pictures,
     problems,
     runcomfy,
     runcomfy_errors,
+    tenant,
+    usage,
     wall,
 )
 from service.api.around import Around
@@ -48,6 +54,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         rates=Rates(settings.redis_url),
         backlog=Backlog(database),
         clock=clock,
+        vault=settings.vault,
         line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
         schema_version=head(),
@@ -68,7 +75,13 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     app = Litestar(
         route_handlers=[
             *jobs.HANDLERS,
+            *batch.HANDLERS,
+            *usage.HANDLERS,
             *runcomfy.HANDLERS,
+            tenant.show_tenant,
+            *keys.HANDLERS,
+            *admin.HANDLERS,
+            *admin_keys.HANDLERS,
             *health.HANDLERS,
             metrics.show_metrics,
             description.show_description,

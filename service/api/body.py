@@ -7,7 +7,7 @@ from litestar import Request
 
 from service.api.headers import header
 from service.errors import BadRequestError, Fault, TooLargeError, UnsupportedMediaTypeError
-from service.jobs.envelope import invalid
+from service.schema.faults import invalid
 
 LARGEST_BODY = 256 * 1024
 """Bytes."""

@@ -3,13 +3,21 @@
 from typing import Any
 
 import service
-from service.api import jobs_description, pictures_description, runcomfy_description
-from service.api.describing import OBJECT, PROBLEM, PROBLEM_ANSWER, TEXT, answer
+from service.api import (
+    batch_description,
+    jobs_description,
+    pictures_description,
+    runcomfy_description,
+    tenants_description,
+    usage_description,
+)
+from service.api.describing import OBJECT, PROBLEM, PROBLEM_ANSWER, RATE_HEADERS, TEXT, answer
 from service.schema import Schema
 
 
 def document(request: Schema, *, public_url: str) -> dict[str, Any]:
     """The description; `request` is the schema of a request for a job."""
+    about_jobs = jobs_description.schemas(request)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -21,7 +29,10 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
         "security": [{"key": []}],
         "paths": {
             **jobs_description.paths(),
+            **batch_description.paths(),
+            **usage_description.paths(),
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
+            **tenants_description.paths(),
             **pictures_description.paths(),
             "/health/live": {"get": _health("Whether the process lives")},
             "/health/ready": {"get": _health("Whether it can do its work", refused=(503,))},
@@ -29,9 +40,13 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
         },
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "headers": RATE_HEADERS,
             "schemas": {
-                **jobs_description.schemas(request),
+                **about_jobs,
+                **batch_description.schemas(about_jobs["Request"]),
+                **usage_description.schemas(),
                 **runcomfy_description.schemas(),
+                **tenants_description.schemas(),
                 "Health": OBJECT
                 | {"required": ["status"], "properties": {"status": {"enum": ["ok", "degraded"]}}},
                 "Problem": PROBLEM,

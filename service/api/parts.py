@@ -7,6 +7,7 @@ from litestar import Litestar, Request
 
 from service.clock import Clock
 from service.database import Database
+from service.encryption import Vault
 from service.jobs.backlog import Backlog
 from service.jobs.cancel import HOLD_SECONDS
 from service.jobs.envelope import Envelope
@@ -32,6 +33,7 @@ class Parts:
     backlog: Backlog
     clock: Clock
     line: Line
+    vault: Vault
     public_url: str
     schema_version: str
     description: bytes

@@ -37,6 +37,8 @@ from service.upstream.outcomes import (
 Heard = TypeVar("Heard", bound=StatusOutcome | ResultOutcome | CancelOutcome)
 Unasked = Denied | Unreachable
 """What a call ends in that is not even made, for want of a token."""
+MOST_ASKS = 100
+"""Jobs whose cost is asked for later while the account tells none."""
 
 
 class Account:
@@ -58,6 +60,7 @@ class Account:
         self._on_trouble = on_trouble
         # The trouble is the balance: only a submit can tell that it is over.
         self._is_balance = False
+        self._asks_left = MOST_ASKS
 
     @property
     def is_shared(self) -> bool:
@@ -78,6 +81,17 @@ class Account:
         """There is no token to ask with: jobs wait until there is one."""
         self._unasked = Denied(reason, None, None)
         self._found(reason)
+
+    def may_tell_cost(self) -> bool:
+        """Whether to ask again later what a job cost that has ended without telling.
+
+        Each time it is said counts, and a cost that is told counts for many: an account that never tells any
+        is not asked for ever.
+        """
+        if self._asks_left == 0:
+            return False
+        self._asks_left -= 1
+        return True
 
     async def submit(self, model: str, inputs: dict[str, Any], *, not_after: float) -> SubmitOutcome:
         """Ask for work, once, and learn from the answer; see `Calls`."""
@@ -142,6 +156,8 @@ class Account:
             case Denied(message):
                 self._found(message)
             case InQueue() | Running() | Finished() | Succeeded() | Failed() | Cancelled() | NotCancellable():
+                if isinstance(outcome, Succeeded | Failed) and outcome.cost is not None:
+                    self._asks_left = MOST_ASKS
                 self.pressure.read_answered()
                 if not self._is_balance:  # reads cost nothing, so they go on without a balance
                     self._found(None)

@@ -23,13 +23,19 @@ from service.tenants.tenant import Tenant
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 LONGEST_KEY = 255
+MUST_BE = f"must be 1 to {LONGEST_KEY} visible ASCII characters"
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}")
+
+
+def is_key(key: str) -> bool:
+    """Whether this can be a key."""
+    return _KEY.fullmatch(key) is not None
 
 
 def once(key: str, *, interface: str, body: object) -> Once:
     """The key with what it stands for. Raises BadRequestError for what is no key."""
-    if not _KEY.fullmatch(key):
-        raise BadRequestError(f"{HEADER} must be 1 to {LONGEST_KEY} visible ASCII characters.")
+    if not is_key(key):
+        raise BadRequestError(f"{HEADER} {MUST_BE}.")
     written = msgspec.json.encode([interface, body], order="sorted")
     return Once(key, hashlib.sha256(written).digest())
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from typing import assert_never
 
-from service.jobs import ends
+from service.jobs import ends, late_costs
 from service.jobs.followed import Followed
 from service.jobs.history import History
 from service.jobs.ledger import Ledger
@@ -112,12 +112,16 @@ class Reader:
             await followed.starting
         job = followed.job
         match outcome:
-            case Succeeded(output, seconds):
-                await self._end(followed, COMPLETE, moves.complete.of(job, output=output, now=now))
+            case Succeeded(output, seconds, cost):
+                wait = late_costs.first_wait(job, followed.account, cost)
+                write = moves.complete.of(job, output=output, cost=cost, cost_wait=wait, now=now)
+                await self._end(followed, COMPLETE, write)
                 self._learn(followed, seconds, seen=seen)
             case Failed():
-                error = ends.failed(outcome)
-                await self._end(followed, FAIL, moves.fail.of(job, error=error, now=now))
+                wait = late_costs.first_wait(job, followed.account, outcome.cost)
+                error, cost = ends.failed(outcome), outcome.cost
+                write = moves.fail.of(job, error=error, cost=cost, cost_wait=wait, now=now)
+                await self._end(followed, FAIL, write)
                 self._learn(followed, None, seen=seen)
             case Cancelled():
                 await self._end(followed, CANCEL, moves.cancel.of(job, asked=False, now=now))
@@ -163,7 +167,8 @@ class Reader:
         job, now = followed.job, self._ledger.clock()
         cancelled = queued and isinstance(await followed.account.cancel(upstream_id), Cancelled)
         error = ends.expired(job, cancelled=cancelled)
-        write = moves.expire.of(job, error=error, cancelled=cancelled, now=now)
+        cost_wait = None if cancelled else late_costs.first_wait(job, followed.account, None)
+        write = moves.expire.of(job, error=error, cancelled=cancelled, cost_wait=cost_wait, now=now)
         await self._end(followed, EXPIRE, write)
 
     async def _end(self, followed: Followed, move: Move, write: Write) -> None:

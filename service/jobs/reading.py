@@ -1,6 +1,6 @@
 """What callers can look at: one job, a page of them, a job's timeline. Another tenant's job is not there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -34,6 +34,16 @@ async def one(
         if line is not None:
             job = await waiting.placed(connection, tenant, job, line=line)
         return job, (await _deliveries(connection, tenant, [job])).get(job_id)
+
+
+async def several(
+    database: Database, tenant: Tenant, job_ids: Sequence[UUID]
+) -> dict[UUID, tuple[Job, Progress | None]]:
+    """The same for those of these jobs that are there and were not deleted."""
+    async with database.of_tenant(tenant.id) as connection:
+        jobs = [job for job in await reads.several(connection, tenant, job_ids) if job.deleted_at is None]
+        deliveries = await _deliveries(connection, tenant, jobs)
+        return {job.id: (job, deliveries.get(job.id)) for job in jobs}
 
 
 async def page(

@@ -7,6 +7,7 @@ Keys are found by their hash: what a caller could learn from how long that takes
 
 import asyncio
 import time
+from collections.abc import Callable
 from uuid import UUID
 
 from service.database import Database, is_outage
@@ -24,15 +25,16 @@ _MOST_REMEMBERED = 10_000
 class Keyring:
     """Turns the text of a key into what it allows."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._clock = clock
         self._known: dict[bytes, tuple[float, Key | Operator]] = {}
         self._used: set[UUID] = set()
 
     async def check(self, text: str) -> Key | Operator:
         """What this key is. Raises the UnauthorizedError that says what is wrong with it."""
         digest = keys.hashed(text)
-        now = time.monotonic()
+        now = self._clock()
         remembered = self._known.get(digest)
         if remembered is not None and now < remembered[0]:
             return remembered[1]

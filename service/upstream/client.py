@@ -121,8 +121,8 @@ class Upstream:
 
     @measured("result")
     async def result(self, request_id: str, *, token: str) -> ResultOutcome:
-        """How the work ended."""
-        answer = await self._read("GET", request_id, "result", token)
+        """How the work ended, and what it cost, if that is known by now."""
+        answer = await self._read("GET", request_id, "result?include_cost=true", token)
         return answer if isinstance(answer, Unreachable) else _of_result(answer)
 
     @measured("cancel")
@@ -188,9 +188,10 @@ def _of_result(answer: Answer) -> ResultOutcome:
             return Cancelled()
         output = answers.output(document.get("output"))
         if word in answers.SUCCEEDED and output:
-            return Succeeded(output, answers.seconds(document))
+            return Succeeded(output, answers.seconds(document), answers.cost(document))
         if word in answers.FAILED:
-            return Failed(answers.message(document) or "the upstream gives no reason")
+            words = answers.message(document) or "the upstream gives no reason"
+            return Failed(words, answers.cost(document))
     return _unheard(answer, document)
 
 

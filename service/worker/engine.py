@@ -17,6 +17,7 @@ from service.jobs.canceller import Canceller
 from service.jobs.claimer import Claimer
 from service.jobs.history import History
 from service.jobs.job import Job
+from service.jobs.late_costs import LateCosts
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.overdue import Overdue
@@ -24,6 +25,7 @@ from service.jobs.pace import Pace
 from service.jobs.store.claims import Owner
 from service.jobs.submitter import Submitter
 from service.jobs.tracker import Tracker
+from service.jobs.upkeep import Upkeep
 from service.queue import Bell
 from service.settings import Settings
 from service.telemetry import log, metrics
@@ -112,7 +114,9 @@ class Engine:
             tick=settings.tick_seconds,
             submit_deadline=settings.submit_deadline_seconds,
         )
+        self._upkeep = Upkeep(self._database, days=settings.retention_days, clock=clock, rand=random.random)
         self._overdue = Overdue(self._ledger, tick=settings.tick_seconds)
+        self._late_costs = LateCosts(self._ledger, self._accounts, tick=settings.tick_seconds)
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.hears_bells = False
         """Whether somebody listens to Redis for it; its tick finds the same work later."""
@@ -123,9 +127,11 @@ class Engine:
         self._loop("tracker", self._tracker.run)
         self._loop("claimer", self._claimer.run)
         self._loop("overdue", self._overdue.run)
+        self._loop("late costs", self._late_costs.run)
         self._loop("accounts", self._accounts.run)
         self._loop("history", self._history.run)
         self._loop("sender", self._sender.run)
+        self._loop("upkeep", self._upkeep.run)
         log.info("worker.started", owner=self._leases.owner.name)
 
     def wake(self) -> None:

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from service.database import Database
 from service.database.base import Base
+from service.encryption import Vault
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
+from service.webhooks.signing import new_secret
 
 TENANTS_TABLES = tuple(
     table.name for table in Base.metadata.sorted_tables if table.name == "tenants" or "tenant_id" in table.c
@@ -23,7 +25,7 @@ _JOB = (
 _ROWS = {
     "upstream_tokens": (
         "INSERT INTO upstream_tokens (id, tenant_id, sealed, max_in_flight)"
-        " VALUES ({token}, {tenant}, 'sealed', 5) ON CONFLICT DO NOTHING"
+        " VALUES ({token}, {tenant}, {sealed_token}, 5) ON CONFLICT DO NOTHING"
     ),
     "api_keys": (
         "INSERT INTO api_keys (id, tenant_id, name, hash, prefix, mode, scopes)"
@@ -31,7 +33,7 @@ _ROWS = {
         " '{{jobs:read}}')"
     ),
     "jobs": _JOB.replace("{id}", "{job}")
-    + "'failed', now() + interval '1 h', now(), '{{\"code\": \"x\"}}', NULL, 'up', NULL",
+    + "'failed', now() + interval '1 h', now(), '{{\"code\": \"x\", \"message\": \"x\"}}', NULL, 'up', NULL",
     "an accepted job": _JOB.replace("{id}", "{accepted}")
     + "'accepted', now() + interval '1 h', NULL, NULL, NULL, NULL, NULL",
     "job_events": (
@@ -68,7 +70,7 @@ _ROWS = {
     ),
     "webhook_secrets": (
         "INSERT INTO webhook_secrets (id, tenant_id, sealed, endpoint_id)"
-        " VALUES ({secret}, {tenant}, 'sealed', {endpoint})"
+        " VALUES ({secret}, {tenant}, {sealed_secret}, {endpoint})"
     ),
     "usage_days": (
         "INSERT INTO usage_days (tenant_id, mode, day, model, status, jobs, cost_usd, uncertain)"
@@ -97,16 +99,22 @@ class Estate:
     entry: UUID
 
 
-async def furnish(database: Database, tenant: Tenant) -> Estate:
-    """Give the tenant one of everything: a failed job and an accepted one, and what belongs to the first."""
+async def furnish(database: Database, tenant: Tenant, *, vault: Vault | None = None) -> Estate:
+    """Give the tenant one of everything: a failed job and an accepted one, and what belongs to the first.
+
+    Its secrets can be opened only if it is told how to seal them.
+    """
     missing = set(TENANTS_TABLES) - {"tenants"} - set(_ROWS)
     assert not missing, f"tell _ROWS how a tenant gets a row in {sorted(missing)}"
     made: dict[str, Any] = {name: uuid7() for name in Estate.__slots__}
     estate = Estate(**(made | {"tenant": tenant.id}))
     words = {name: f"'{getattr(estate, name)}'::uuid" for name in Estate.__slots__}
+    for name, row in (("sealed_token", estate.token), ("sealed_secret", estate.secret)):
+        sealed = vault.seal(new_secret().encode(), row=row) if vault else b"sealed"
+        words[name] = f"'\\x{sealed.hex()}'::bytea"
     async with database.driver() as driver, driver.transaction():
-        for row in _ROWS.values():
-            await driver.execute(row.format(**words, mode=f"'{tenant.mode}'"))
+        for statement in _ROWS.values():
+            await driver.execute(statement.format(**words, mode=f"'{tenant.mode}'"))
     return estate
 
 

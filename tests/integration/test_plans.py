@@ -10,7 +10,7 @@ from sqlalchemy.sql.selectable import TextualSelect
 
 from service.database import Database
 from service.jobs.job import Job
-from service.jobs.store import claims, line, wishes
+from service.jobs.store import claims, costs, line, wishes
 from service.tenants.models import PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID
 
 STORED = """
@@ -58,6 +58,7 @@ STATEMENTS: list[tuple[str, TextualSelect | TextClause, set[str]]] = [
     ("set aside", line._SET_ASIDE, {"ix_jobs_expiring", "pk_jobs"}),
     ("take over", claims._TAKE_OVER, {"ix_jobs_places", "pk_jobs"}),
     ("deadlines", wishes._OVERDUE, {"ix_jobs_expiring"}),
+    ("late costs", costs._TAKE_DUE, {"ix_jobs_cost_due", "pk_jobs"}),
     ("wishes", wishes._TAKE_DUE, {"ix_jobs_cancel_due", "pk_jobs"}),
 ]
 

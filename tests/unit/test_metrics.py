@@ -26,7 +26,7 @@ def test_every_metric_is_ours_explained_and_free_of_tenants() -> None:
         assert family.documentation.endswith("."), family.name
         assert family.name.startswith("edit_jobs_")
         assert {label for sample in family.samples for label in sample.labels} <= LABELS, family.name
-    assert len(ours) == 16
+    assert len(ours) == 18
 
 
 def test_what_is_read_now_stands_beside_what_was_counted() -> None:

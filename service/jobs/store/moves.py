@@ -2,12 +2,13 @@
 
 A move is a `Write` first, so that several of the same kind can be made in one statement: each has its own
 guard and its own entry, and what one refuses says nothing of the others. A function of this module makes one
-at once on a connection, and answers the job as it is after the move, or None when the guard refused: the job
-is elsewhere by now, and the caller has nothing to say about it any more. `function.of` is the `Write` alone.
+at once, and answers the job as it is after the move, or None when the guard refused: the job is elsewhere by
+now, and the caller has nothing to say about it any more. `function.of` is the `Write` alone.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Concatenate, Generic, ParamSpec
 
 from sqlalchemy.sql.selectable import TextualSelect
@@ -40,7 +41,10 @@ _TYPES = {
     "output": "text",
     "error": "text",
     "asked": "bool",
+    "cancelled": "bool",
     "cancel_outcome": "text",
+    "cost": "numeric",
+    "cost_wait": "float8",
 }
 
 BY_EPOCH = "jobs.epoch = given.epoch"
@@ -130,23 +134,27 @@ _ENDED = f"{_NOBODYS}, finished_at = {_NOW}, queue_position = NULL, waiting_for 
 _ENDED_OTHERWISE = (
     f"{_ENDED}, cancel_outcome = CASE WHEN cancel_requested_at IS NOT NULL THEN 'not_cancellable' END"
 )
-
-
-def _fail(by: str, *, guard: str) -> TextualSelect:
-    return _statement(
-        FAIL,
-        f"{by} error unconfirmed now",
-        f"{_ENDED_OTHERWISE}, error = CAST(given.error AS json),"
-        " unconfirmed = jobs.unconfirmed + given.unconfirmed",
-        guard=guard,
-    )
-
-
+_COST_DUE = f"cost_due_at = {_NOW} + given.cost_wait * interval '1 second'"
+_COST = f"cost_usd = given.cost, {_COST_DUE}"
 _COMPLETE = _statement(
-    COMPLETE, "epoch output now", f"{_ENDED_OTHERWISE}, output = CAST(given.output AS json)", guard=BY_EPOCH
+    COMPLETE,
+    "epoch output cost cost_wait now",
+    f"{_ENDED_OTHERWISE}, output = CAST(given.output AS json), {_COST}",
+    guard=BY_EPOCH,
 )
-_FAIL_SUBMIT = _fail("submit", guard=BY_SUBMIT)
-_FAIL = _fail("epoch", guard=BY_EPOCH)
+_FAIL_SUBMIT = _statement(
+    FAIL,
+    "submit error unconfirmed now",
+    f"{_ENDED_OTHERWISE}, error = CAST(given.error AS json),"
+    " unconfirmed = jobs.unconfirmed + given.unconfirmed",
+    guard=BY_SUBMIT,
+)
+_FAIL = _statement(
+    FAIL,
+    "epoch error cost cost_wait now",
+    f"{_ENDED_OTHERWISE}, error = CAST(given.error AS json), {_COST}",
+    guard=BY_EPOCH,
+)
 _CANCEL = _statement(
     CANCEL,
     "asked now",
@@ -157,8 +165,10 @@ _CANCEL = _statement(
 )
 _EXPIRE = _statement(
     EXPIRE,
-    "epoch error cancel_outcome now",
-    f"{_ENDED}, error = CAST(given.error AS json),"
+    "epoch error cancelled cancel_outcome cost_wait now",
+    f"{_ENDED}, error = CAST(given.error AS json), {_COST_DUE},"
+    # Taken out of the upstream's queue again, the only submit that was taken has cost nothing.
+    " cost_usd = CASE WHEN given.cancelled AND unconfirmed = 0 THEN 0 ELSE cost_usd END,"
     " cancel_outcome = CASE WHEN cancel_requested_at IS NOT NULL THEN given.cancel_outcome END",
     guard=BY_EPOCH,
 )
@@ -180,12 +190,8 @@ def take(job: Job, owner: Owner, *, upstream_id: str) -> Write:
 @_Making
 def put_back(job: Job, *, reason: str, waiting_for: str, wait: float, unconfirmed: bool, now: Any) -> Write:
     """Wait `wait` seconds for another submit: this one was not taken or, if `unconfirmed`, nobody knows."""
-    data = {
-        "submit": job.submits,
-        "reason": reason,
-        "wait_seconds": round(wait, 3),
-        "unconfirmed": unconfirmed,
-    }
+    data = {"submit": job.submits, "reason": reason, "wait_seconds": round(wait, 3)}
+    data |= {"unconfirmed": unconfirmed}
     refusals = 0 if unconfirmed else job.refusals + 1
     given = {"wait": wait, "waiting_for": waiting_for, "refusals": refusals, "unconfirmed": int(unconfirmed)}
     return _write(_PUT_BACK, job, data, **given, submit=job.submits, now=now)
@@ -198,9 +204,12 @@ def start(job: Job) -> Write:
 
 
 @_Making
-def complete(job: Job, *, output: dict[str, Any], now: Any) -> Write:
-    """End it with its output."""
-    return _write(_COMPLETE, job, {}, output=encoded(output), epoch=job.epoch, now=now)
+def complete(
+    job: Job, *, output: dict[str, Any], cost: Decimal | None = None, cost_wait: float | None = None, now: Any
+) -> Write:
+    """End it with its output, and what it cost; else that is asked for again after `cost_wait` seconds."""
+    given = {"output": encoded(output), "cost": cost, "cost_wait": cost_wait}
+    return _write(_COMPLETE, job, {}, **given, epoch=job.epoch, now=now)
 
 
 @_Making
@@ -212,11 +221,13 @@ def fail_submit(job: Job, *, error: JobError, unconfirmed: bool, now: Any) -> Wr
 
 
 @_Making
-def fail(job: Job, *, error: JobError, now: Any) -> Write:
-    """End it by what the upstream says of it."""
+def fail(
+    job: Job, *, error: JobError, cost: Decimal | None = None, cost_wait: float | None = None, now: Any
+) -> Write:
+    """End it by what the upstream says of it; the cost as in `complete`."""
     document = error.document()
-    given = {"error": encoded(document), "epoch": job.epoch, "unconfirmed": 0, "now": now}
-    return _write(_FAIL, job, {"error": document}, **given)
+    given = {"error": encoded(document), "cost": cost, "cost_wait": cost_wait}
+    return _write(_FAIL, job, {"error": document}, **given, epoch=job.epoch, now=now)
 
 
 @_Making
@@ -226,11 +237,12 @@ def cancel(job: Job, *, asked: bool, now: Any) -> Write:
 
 
 @_Making
-def expire(job: Job, *, error: JobError, cancelled: bool, now: Any) -> Write:
+def expire(job: Job, *, error: JobError, cancelled: bool, cost_wait: float | None = None, now: Any) -> Write:
     """End it at its deadline; `cancelled` if the upstream took it out of its queue."""
     document = error.document()
     outcome = "cancelled" if cancelled or job.status is Status.ACCEPTED else "not_cancellable"
-    given = {"error": encoded(document), "cancel_outcome": outcome, "epoch": job.epoch, "now": now}
+    given = {"error": encoded(document), "cancel_outcome": outcome, "cost_wait": cost_wait}
+    given |= {"cancelled": cancelled, "epoch": job.epoch, "now": now}
     return _write(_EXPIRE, job, {"error": document}, **given)
 
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
+from litestar import Litestar
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from service.database import Database
 from service.dev.embedded import Redis
+from service.jobs.store import backlog
 from service.tenants import keyring
 from service.tenants.tenant import Tenant
 
@@ -236,3 +238,30 @@ async def forgotten(api: httpx.AsyncClient) -> None:
     """Wait until the key's limits are looked up again: by the application of `api`, in at most 5 s."""
     app: Any = api._transport.app  # type: ignore[attr-defined]
     app.state.parts.keyring._known.clear()
+
+
+async def test_waiting_jobs_are_counted_along_their_own_index(
+    app: Litestar, api: httpx.AsyncClient, database: Database, tenant: Tenant
+) -> None:
+    for _ in range(3):
+        await api.post("/v1/jobs", json=BODY)
+    async with database.driver() as driver:
+        await driver.execute(
+            """
+            INSERT INTO jobs (id, tenant_id, mode, model, input, warnings, callback_events, metadata,
+                              priority, on_unconfirmed, status, expires_at, finished_at, output)
+            SELECT gen_random_uuid(), tenant_id, mode, model, input, warnings, callback_events, metadata,
+                   priority, on_unconfirmed, 'completed', expires_at, now(), '{}'
+            FROM jobs, generate_series(1, 5000)
+            """
+        )
+        await driver.execute("VACUUM ANALYZE jobs")
+    for mode in ("force_generic_plan", "force_custom_plan"):
+        async with app.state.parts.database.of_tenant(tenant.id) as connection:
+            await connection.execute(text(f"SET LOCAL plan_cache_mode = {mode}"))
+            explained = text(f"EXPLAIN {backlog._WAITING.text}")
+            rows = await connection.execute(explained, {"tenant": tenant.id, "most": 100_000})
+            plan = "\n".join(rows.scalars())
+            assert "ix_jobs_list_by_status" in plan, plan
+            assert await backlog.waiting(connection, tenant, most=2) == 2
+            assert await backlog.waiting(connection, tenant, most=100_000) == 3

@@ -55,7 +55,7 @@ async def test_a_job_waits_for_its_tenants_limit(
     api: httpx.AsyncClient, accepted: Accepting, database: Database, tenant: Tenant
 ) -> None:
     async with database.transaction() as connection:
-        await store.change(connection, tenant.id, limits={"max_in_flight": 2})
+        await store.change(connection, tenant.id, limits={"max_in_flight": 2}, actor="test")
     jobs = [await accepted() for _ in range(3)]
     await claimed(database, 1)
     assert await waits(api, jobs[2]) is None
