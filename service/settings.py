@@ -29,7 +29,9 @@ class Settings(BaseSettings):
 
     database_url: str = Field(description="Postgres, for the worker, migrations and the command line")
     api_database_url: str = Field(
-        "", description="Postgres, for the API, where it connects with a role of its own; else DATABASE_URL"
+        "",
+        description="Postgres, for the API, as a user of its own, which `edit-jobs migrate` makes;"
+        " else DATABASE_URL",
     )
     redis_url: str = Field(
         "redis://localhost:6379", description="Redis; it carries bells and counts requests, and may be lost"

@@ -28,6 +28,8 @@ from service.api import (
 from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
+from service.api.options import options
+from service.api.page import page
 from service.api.parts import Parts, keep
 from service.clock import Clock, postgres_time
 from service.database import Database, head
@@ -39,6 +41,21 @@ from service.rates import Rates
 from service.settings import Settings
 from service.tenants.keyring import Keyring
 
+HANDLERS = [
+    *jobs.HANDLERS,
+    *batch.HANDLERS,
+    *usage.HANDLERS,
+    *runcomfy.HANDLERS,
+    tenant.show_tenant,
+    *keys.HANDLERS,
+    *admin.HANDLERS,
+    *admin_keys.HANDLERS,
+    *health.HANDLERS,
+    metrics.show_metrics,
+    *description.HANDLERS,
+    pictures.show_picture,
+]
+
 
 def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     """Nothing is connected to before the first request: the API starts whatever else is down."""
@@ -46,6 +63,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     envelope = Envelope(
         allowed_networks=settings.webhook_allowed_networks, default_expires_in=settings.default_expires_in
     )
+    described = document(envelope.schema, HANDLERS, public_url=settings.public_url)
     parts = Parts(
         database=database,
         keyring=Keyring(database),
@@ -58,7 +76,8 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
         schema_version=head(),
-        description=msgspec.json.encode(document(envelope.schema, public_url=settings.public_url)),
+        description=msgspec.json.encode(described),
+        description_page=page(described).encode(),
     )
 
     @asynccontextmanager
@@ -73,20 +92,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
             await parts.close()
 
     app = Litestar(
-        route_handlers=[
-            *jobs.HANDLERS,
-            *batch.HANDLERS,
-            *usage.HANDLERS,
-            *runcomfy.HANDLERS,
-            tenant.show_tenant,
-            *keys.HANDLERS,
-            *admin.HANDLERS,
-            *admin_keys.HANDLERS,
-            *health.HANDLERS,
-            metrics.show_metrics,
-            description.show_description,
-            pictures.show_picture,
-        ],
+        route_handlers=[*options(HANDLERS), *HANDLERS],
         exception_handlers={Exception: _answer},
         request_max_body_size=LARGEST_BODY,
         lifespan=[open_while_serving],

@@ -1,7 +1,7 @@
-"""Around all of the application, so that what its router refuses is seen too: an id for each request, and counting.
+"""Around all of the application, so that what its router refuses is seen too: ids of requests, and counting.
 
-The id is the caller's, if it is sane. It is on the answer and on every line logged meanwhile. Requests are counted
-by route, never by path, which callers choose.
+The id is the caller's, if it is sane. It is on the answer and on every line logged meanwhile. Requests are
+counted by route, never by path, which callers choose.
 """
 
 import re

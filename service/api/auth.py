@@ -30,6 +30,7 @@ def needs(scope: str, *, makes_work: bool = False) -> Check:
             raise TenantDisabledError("This tenant is disabled. What was accepted before goes on.")
         request.scope["auth"] = key
 
+    _SCOPES[check] = scope
     return check
 
 
@@ -44,6 +45,14 @@ async def operator(request: Request[Any, Any, Any]) -> None:
     if not isinstance(key, Operator):
         raise MissingScopeError(f"This key lacks the scope {ADMIN}.")
     request.scope["auth"] = key
+
+
+def scope_of(check: Any) -> str | None:
+    """What a key needs for handlers with this check: "" if any will do, None if there need not be one."""
+    return None if check is None else _SCOPES[check]
+
+
+_SCOPES: dict[Check, str] = {any_key: "", operator: ADMIN}
 
 
 async def _tenants_key(request: Request[Any, Any, Any]) -> Key:

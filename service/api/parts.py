@@ -21,8 +21,8 @@ from service.tenants.keyring import Keyring
 class Parts:
     """`schema_version` is the oldest version of the database's schema that this code runs on.
 
-    `description` is the OpenAPI document; the holds are for how many seconds a cancel may wait, ours and
-    that of RunComfy's interface.
+    `description` is the OpenAPI document, as JSON and as a page; the holds are for how many seconds a cancel
+    may wait, ours and that of RunComfy's interface.
     """
 
     database: Database
@@ -37,6 +37,7 @@ class Parts:
     public_url: str
     schema_version: str
     description: bytes
+    description_page: bytes
     cancel_hold: float = HOLD_SECONDS
     runcomfy_cancel_hold: float = 2 * HOLD_SECONDS
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.api.describing import PROBLEM_ANSWER
+from service.api.describing import in_path, open_call
 from service.api.pictures import NAMES, PATH
 from service.upstream.scripted import FORMATS
 
@@ -10,18 +10,11 @@ from service.upstream.scripted import FORMATS
 def paths() -> dict[str, Any]:
     """All paths."""
     pictures = {f"image/{form}": {"schema": {"type": "string", "format": "binary"}} for form in FORMATS}
-    name = {"name": "name", "in": "path", "required": True, "schema": {"enum": list(NAMES)}}
+    name = in_path("name", "Which of them.", {"enum": list(NAMES)})
+    shown = {"description": "The picture, the same for everybody.", "content": pictures}
     return {
         f"{PATH}/{{name}}": {
-            "get": {
-                "summary": "Show a picture that jobs of test keys come to",
-                "security": [],
-                "responses": {
-                    "200": {"description": "The picture, the same for everybody.", "content": pictures},
-                    "404": PROBLEM_ANSWER,
-                    "500": PROBLEM_ANSWER,
-                },
-            },
+            "get": open_call("Show a picture that jobs of test keys come to", {"200": shown}, refused=[404]),
             "parameters": [name],
         }
     }

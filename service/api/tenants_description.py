@@ -134,10 +134,10 @@ def schemas() -> dict[str, Any]:
         "TenantChange": CHANGE.document,
         "UpstreamToken": TOKEN.document,
         "Key": record(**key),
-        "NewKey": record(**key, key=TEXT | {"pattern": "^ej_(live|test)_[0-9A-Za-z]{49}$"}),
+        "NewKey": record(**key, key=_SECRET_KEY),
         "Keys": _page("Key"),
         "Tenant": shown,
-        "NewTenant": record(**tenant, signing_secret=TEXT | {"pattern": "^whsec_"}),
+        "NewTenant": record(**tenant, signing_secret=_SIGNING_SECRET),
         "Tenants": _page("Tenant"),
         "AuditLog": record(data={"type": "array", "items": change}, next_cursor=or_null(TEXT)),
     }
@@ -160,3 +160,11 @@ def _page(schema: str) -> dict[str, Any]:
 
 def _at_location(answer: dict[str, Any]) -> dict[str, Any]:
     return answer | {"headers": {"Location": {"description": "Its URL.", "schema": TEXT}}}
+
+
+_SECRET_KEY = {
+    "type": "string",
+    "pattern": "^ej_(live|test)_[0-9A-Za-z]{49}$",
+    "examples": [f"ej_live_{'0' * 49}"],
+}
+_SIGNING_SECRET = {"type": "string", "pattern": "^whsec_", "examples": [f"whsec_{'A' * 43}="]}

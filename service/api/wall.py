@@ -20,7 +20,7 @@ async def look(database: Database) -> None:
                 walled = await is_walled(connection)
         except Exception as error:
             if not is_outage(error) and not _is_not_migrated(error):
-                raise
+                log.exception("api.fault")
             await asyncio.sleep(_RETRY_SECONDS)
             continue
         if not walled:

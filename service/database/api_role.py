@@ -35,7 +35,8 @@ async def admit(database_url: str, api_url: str) -> bool:
     try:
         async with database.driver() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            await connection.execute(await _statement(connection, api))
+            if missing := await _statement(connection, api):
+                await connection.execute(missing)
     finally:
         await database.close()
     return True

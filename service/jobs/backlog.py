@@ -11,8 +11,6 @@ limit, and a queue that was full counts as full for the time that counting takes
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -52,14 +50,6 @@ class Count:
         self.good_until = now + (limit / COUNTED_IN_A_SECOND if self.is_full else REMEMBERED_SECONDS)
 
 
-@dataclass(slots=True)
-class _Line:
-    count: Count = field(default_factory=Count)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    storing: int = 0
-    stored: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class Backlog:
     """Lets jobs in, as far as their tenants' limits go. One per process."""
 
@@ -67,46 +57,65 @@ class Backlog:
         self._database = database
         self._lines: dict[UUID, _Line] = {}
 
-    @asynccontextmanager
-    async def room(self, tenant: Tenant, *, limit: int, jobs: int = 1) -> AsyncIterator[int]:
-        """For how many of these jobs there is room; they are stored within the block."""
+    def room(self, tenant: Tenant, *, limit: int, jobs: int = 1) -> "Room":
+        """Room for as many of these jobs as there is; they are stored while it is entered."""
         line = self._lines.get(tenant.id)
         if line is None:
-            line = self._lines[tenant.id] = _Line()
-        if not line.count.tells(jobs, limit=limit, now=time.monotonic()):
-            await self._counted(line, tenant, limit=limit, jobs=jobs)
-        granted = min(jobs, line.count.room)
+            line = self._lines[tenant.id] = _Line(self._database, tenant)
+        return Room(line, limit, jobs)
+
+
+class Room:
+    """For entering a queue: not a generator, since each request would pay for that."""
+
+    __slots__ = ("_jobs", "_limit", "_line")
+
+    def __init__(self, line: "_Line", limit: int, jobs: int) -> None:
+        self._line = line
+        self._limit = limit
+        self._jobs = jobs
+
+    async def __aenter__(self) -> int:
+        """How many of the jobs there is room for."""
+        line = self._line
+        if not line.count.tells(self._jobs, limit=self._limit, now=time.monotonic()):
+            await line.counted(self._jobs, limit=self._limit)
+        granted = min(self._jobs, line.count.room)
         line.count.room -= granted
         line.storing += 1
-        line.stored.clear()
-        try:
-            yield granted
-        finally:
-            line.storing -= 1
-            if not line.storing:
-                line.stored.set()
+        return granted
 
-    @asynccontextmanager
-    async def one(self, tenant: Tenant, *, limit: int) -> AsyncIterator[None]:
-        """Room for one job; raises QueueFullError."""
-        async with self.room(tenant, limit=limit) as granted:
-            if not granted:
-                raise full(limit)
-            yield
+    async def __aexit__(self, *_: object) -> None:
+        line = self._line
+        line.storing -= 1
+        if not line.storing:
+            line.stored.set()
 
-    async def _counted(self, line: _Line, tenant: Tenant, *, limit: int, jobs: int) -> None:
-        async with line.lock:
-            if line.count.tells(jobs, limit=limit, now=time.monotonic()):
+
+@dataclass(slots=True)
+class _Line:
+    database: Database
+    tenant: Tenant
+    count: Count = field(default_factory=Count)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    storing: int = 0
+    stored: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def counted(self, jobs: int, *, limit: int) -> None:
+        """Count, unless somebody has while the lock was waited for."""
+        async with self.lock:
+            if self.count.tells(jobs, limit=limit, now=time.monotonic()):
                 return
             # What is being stored may be counted or not: nothing is let in before that is known.
-            line.count.room = 0
-            if line.storing:
-                await line.stored.wait()
-            async with self._database.of_tenant(tenant.id) as connection:
-                waiting = await store.waiting(connection, tenant, most=limit)
-            line.count.renew(waiting, jobs=jobs, limit=limit, now=time.monotonic())
-            if line.count.is_full:
-                log.info("limit.reached", limit=LIMIT, tenant_id=str(tenant.id), most=limit)
+            self.count.room = 0
+            if self.storing:
+                self.stored.clear()
+                await self.stored.wait()
+            async with self.database.of_tenant(self.tenant.id) as connection:
+                waiting = await store.waiting(connection, self.tenant, most=limit)
+            self.count.renew(waiting, jobs=jobs, limit=limit, now=time.monotonic())
+            if self.count.is_full:
+                log.info("limit.reached", limit=LIMIT, tenant_id=str(self.tenant.id), most=limit)
 
 
 def full(limit: int) -> QueueFullError:

@@ -5,9 +5,11 @@ A job has at most one retry, which Postgres sees to; whoever asks again, or seco
 
 from uuid import UUID
 
+from asyncpg import ForeignKeyViolationError
+
 from service.clock import Clock
 from service.database import Database
-from service.errors import NotRetryableError
+from service.errors import NotFoundError, NotRetryableError
 from service.jobs import reading
 from service.jobs.accept import Acceptance, Bell, accept_unless_there
 from service.jobs.job import Job
@@ -32,7 +34,13 @@ async def retry(database: Database, tenant: Tenant, job_id: UUID, *, bell: Bell,
         raise NotRetryableError(
             f"Only a job that failed, expired or was cancelled can be retried: it is {job.status}."
         )
-    new = await accept_unless_there(database, tenant, _request(job), retry_of=job.id, bell=bell, clock=clock)
+    try:
+        new = await accept_unless_there(
+            database, tenant, _request(job), retry_of=job.id, bell=bell, clock=clock
+        )
+    except ForeignKeyViolationError:
+        # It was so old that it has been removed since we looked.
+        raise NotFoundError(f"There is no job {job_id}.") from None
     if new is not None:
         return Acceptance(new, delivery=None, is_new=True)
     before = await retried_before(database, tenant, job.id)

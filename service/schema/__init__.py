@@ -2,7 +2,8 @@
 
 Stricter than the standard where a value must be passed on exactly as it was checked: `4.0` is not
 an integer, and what Postgres cannot keep (see `storable`) is refused whatever the schema says.
-Documents use no `$ref`, and every branch of an `anyOf` names its `type`.
+Documents use no `$ref`, and every branch of an `anyOf` names its `type`. Beside a format that is checked here
+a `pattern` only documents: what the format lets pass, or the usual part of that.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,9 +15,9 @@ from jsonschema_rs import Draft202012Validator
 
 from service.errors import Fault
 from service.schema.storable import Path, UnreadableError, is_storable, unstorable
-from service.schema.wording import Reason, worded
+from service.schema.wording import NOT_BLANK, Reason, worded
 
-__all__ = ["Reason", "Schema"]
+__all__ = ["NOT_BLANK", "Reason", "Schema"]
 
 # A body of 256 KiB has room for more faults than anyone will read.
 MOST_FAULTS = 100
@@ -39,7 +40,7 @@ class Schema:
             for name, field in document.get("properties", {}).items()
         ]
         self._validator = Draft202012Validator(
-            _exact(document),
+            self._exact(document),
             formats={name: _verdict(reason) for name, reason in self._formats.items()},
             validate_formats=True,
             keywords={_WHOLE: _WrittenWhole},
@@ -76,6 +77,19 @@ class Schema:
                 filled[name] = default()
         return filled | dict(value)
 
+    def _exact(self, node: Any) -> Any:
+        """The document as it is compiled: each integer must also be written as one."""
+        if isinstance(node, list):
+            return [self._exact(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        exact = {name: self._exact(item) for name, item in node.items()}
+        if node.get("additionalProperties") is False:
+            exact.setdefault("properties", {})  # without it the validator does not name what is unknown
+        if node.get("format") in self._formats:
+            exact.pop("pattern", None)
+        return exact | {_WHOLE: True} if node.get("type") in ("integer", ["integer", "null"]) else exact
+
 
 def _new(default: Any) -> Callable[[], Any]:
     """Makes a copy of the default that nobody else has."""
@@ -94,18 +108,6 @@ class _WrittenWhole:
     def validate(self, instance: object) -> None:
         if isinstance(instance, float) and instance.is_integer():
             raise ValueError
-
-
-def _exact(node: Any) -> Any:
-    """The document as it is compiled: each integer must also be written as one."""
-    if isinstance(node, list):
-        return [_exact(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    exact = {name: _exact(item) for name, item in node.items()}
-    if node.get("additionalProperties") is False:
-        exact.setdefault("properties", {})  # without it the validator does not name what is unknown
-    return exact | {_WHOLE: True} if node.get("type") in ("integer", ["integer", "null"]) else exact
 
 
 def _verdict(reason: Reason) -> Callable[[str], bool]:

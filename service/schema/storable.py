@@ -25,28 +25,28 @@ class UnreadableError(Exception):
 
 
 def is_storable(value: object) -> bool:
-    """Whether all of it can be kept. Some twenty times quicker than to list what cannot."""
+    """Whether all of it can be kept: said at once, without saying where it is not."""
     level, seen = [value], 0
     for _ in range(DEEPEST + 1):
         seen += len(level)
-        if seen > MOST_VALUES:
-            return False
+        texts: list[str] = []
         below: list[object] = []
         for item in level:
-            if isinstance(item, str):
-                if "\0" in item or not (item.isascii() or _is_unicode(item)):
+            match item:
+                case str():
+                    texts.append(item)
+                case dict():
+                    texts += item
+                    below += item.values()
+                case list():
+                    below += item
+                case int() if not INT64_MIN <= item <= INT64_MAX:
                     return False
-            elif isinstance(item, dict):
-                names = "".join(item)
-                if "\0" in names or not (names.isascii() or _is_unicode(names)):
-                    return False
-                below += item.values()
-            elif isinstance(item, list):
-                below += item
-            elif isinstance(item, int) and not INT64_MIN <= item <= INT64_MAX:
-                return False
-        if not below:
-            return True
+        text = "".join(texts)
+        if "\0" in text or not (text.isascii() or _is_unicode(text)):
+            return False
+        if not below or seen > MOST_VALUES:
+            return seen <= MOST_VALUES
         level = below
     return False
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from service.database import Database
-from service.database.api_role import GROUP, admit, is_member, is_walled
+from service.database.api_role import GROUP, is_member, is_walled
 from service.database.base import Base
 from service.database.migrations import FOLDER
 from service.ids import uuid7
@@ -239,25 +239,3 @@ async def test_the_audit_log_only_grows_whoever_asks(database: Database, tenant:
         await driver.execute("RESET session_replication_role")
         # That it was made, and what it was furnished with.
         assert await driver.fetchval("SELECT count(*) FROM audit_log") == 2
-
-
-async def test_the_apis_role_is_made_once_with_its_password_which_no_log_sees(
-    database_url: str, database: Database
-) -> None:
-    role = f"made_{uuid7().hex}"
-    url = database_url.replace("postgres@", f"{role}:it's secret%21@")
-    assert await admit(database_url, url)
-    async with database.driver() as driver:
-        stored = await driver.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = $1", role)
-    assert stored.startswith("SCRAM-SHA-256$")
-
-    # A password that was changed there stays, and a membership that was taken away comes back.
-    async with database.driver() as driver:
-        await driver.execute(f"REVOKE {GROUP} FROM {role}")
-    assert await admit(database_url, url)
-    async with database.driver() as driver:
-        assert await driver.fetchval("SELECT pg_has_role($1, $2, 'MEMBER')", role, GROUP)
-        again = await driver.fetchval("SELECT rolpassword FROM pg_authid WHERE rolname = $1", role)
-        assert again == stored
-        await driver.execute(f"DROP ROLE {role}")
-    assert not await admit(database_url, database_url), "the owner is not walled in"

@@ -78,7 +78,8 @@ WITH clock AS MATERIALIZED (
         id, tenant_id, mode, model, input, warnings, callback_url, callback_events,
         external_id, metadata, priority, on_unconfirmed, status, created_at, due_at, expires_at
         {", retry_of" if first_retry else ""})
-    SELECT $1, $2, $3, $4, $5::text::json, $6::text::json, $7, $8, $9, $10::text::json, $11, $12, '{Status.ACCEPTED}',
+    SELECT $1, $2, $3, $4, $5::text::json, $6::text::json, $7, $8, $9, $10::text::json, $11, $12,
+           '{Status.ACCEPTED}',
            clock.now, clock.now, clock.now + $13::float8 * interval '1 second'
            {", $15" if first_retry else ""}
     FROM clock{", key" if once else ""}

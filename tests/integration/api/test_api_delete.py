@@ -188,6 +188,36 @@ async def test_what_was_not_delivered_yet_is_cancelled(
             assert not await deliveries.settle(connection, delivery, record, Delivered(), now=None)
 
 
+async def test_what_an_endpoint_was_still_to_be_told_is_cancelled_and_its_url_is_kept(
+    api: httpx.AsyncClient, database: Database, reaching: Reaching
+) -> None:
+    job_id = await reaching(Status.COMPLETED)
+    async with database.transaction() as connection:
+        for number, (status, origin) in enumerate(
+            (
+                ("pending", "endpoint:1"),
+                ("held", "replay:endpoint:2"),
+                ("held", "replay:https://again.example"),
+            )
+        ):
+            await connection.execute(
+                text(
+                    "INSERT INTO webhook_deliveries (id, tenant_id, event_id, job_id, url, origin, status)"
+                    " SELECT gen_random_uuid(), tenant_id, id, job_id, :url, :origin, :status FROM events"
+                ),
+                {"url": f"https://endpoint.example/{number}", "origin": origin, "status": status},
+            )
+
+    await api.delete(f"/v1/jobs/{job_id}")
+
+    assert await rows(database, "SELECT url, status FROM webhook_deliveries ORDER BY url") == [
+        ("https://again.example/[deleted]", "cancelled"),
+        ("https://endpoint.example/0", "cancelled"),
+        ("https://endpoint.example/1", "cancelled"),
+        ("https://hooks.example/[deleted]", "cancelled"),
+    ]
+
+
 async def test_what_was_delivered_stays_so(
     api: httpx.AsyncClient, database: Database, reaching: Reaching
 ) -> None:

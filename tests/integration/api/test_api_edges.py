@@ -98,6 +98,8 @@ async def test_another_method_is_told_which_there_are(stranger: httpx.AsyncClien
 
         assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
         assert response.headers["Allow"] == methods
+        told = await stranger.options(path)
+        assert (told.status_code, told.headers["Allow"], told.content) == (204, methods, b"")
         assert response.headers["Content-Type"] == "application/problem+json"
 
 

@@ -107,11 +107,13 @@ async def leaks(
         # An id that the caller gave may be repeated to it where it is said that there is none.
         asked = call.url if answer.status_code != 200 else ""
         ids = {str(getattr(estate, of)) for of in hidden}
-        after = await dump(database)
+        # What names nobody may make what it shows, such as the first key that signs.
+        names_somebody = call.names or "?" in call.url
+        after = await dump(database) if names_somebody else before
         changed = [table for table in after if after[table] != before[table]]
         if not is_right or changed or any(one in answer.text and one not in asked for one in ids):
             found.append(f"{call}: {answer.status_code} {answer.text[:300]}, changed: {changed}")
-        before = after
+        before = await dump(database)
     return found
 
 
