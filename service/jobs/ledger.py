@@ -31,7 +31,7 @@ from service.tenants.tenant import Tenant
 
 Listener = Callable[[Job], None]
 
-TOGETHER_SECONDS = 0.005
+TOGETHER_SECONDS = 0.015
 """Moves that come within this time of one another share a statement: reads and submits leave together."""
 AT_LEISURE_SECONDS = 0.25
 """The same for a start that nobody is told of. Its job is not read again before."""
