@@ -29,7 +29,9 @@ class History:
 
     def ended(self, model: str, after: float, by: float) -> None:
         """A job ended between these two times since it was last known not to run."""
-        times = self._times.setdefault(model, RunTimes())
+        times = self._times.get(model)
+        if times is None:
+            times = self._times[model] = RunTimes()
         shares = times.shares(after, by)
         times.add(shares)
         unshared = self._unshared.setdefault(model, defaultdict(float))
