@@ -1,4 +1,4 @@
-"""Receivers of webhooks on bare sockets: an HTTP library would use more CPU than the sender that is measured."""
+"""Receivers of webhooks on bare sockets: an HTTP library would use more CPU than the sender measured."""
 
 import asyncio
 import time

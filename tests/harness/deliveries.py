@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
+from uuid import UUID
 
 from aiohttp import web
 from sqlalchemy import text
@@ -22,9 +23,11 @@ from service.webhooks import outbox
 from service.webhooks.addresses import judge
 from service.webhooks.outbox import Event
 from service.webhooks.rules import Rules
+from service.webhooks.schedule import Outcome, verdict
 from service.webhooks.sender import Sender
-from service.webhooks.store import Claimed
-from service.webhooks.turn import take_turn
+from service.webhooks.store import Claimed, Record, again
+from service.webhooks.store.settle import Ended
+from service.webhooks.turn import Turn, take_turn
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
 LANE_SLOTS = 4
@@ -116,6 +119,7 @@ class Senders:
 
     def __init__(self, database: Database, vault: Vault, tenant: Tenant, clock: Clock) -> None:
         self._database, self._vault, self._tenant, self._clock = database, vault, tenant, clock
+        self.rules = RULES
 
     @asynccontextmanager
     async def running(
@@ -133,7 +137,7 @@ class Senders:
                 transport=connections,
                 vault=self._vault,
                 owner=name,
-                rules=replace(RULES, deadline=deadline),
+                rules=replace(self.rules, deadline=deadline),
                 tick_seconds=60,  # what is sent is sent because somebody woke the sender, not by the tick
                 clock=self._clock,
                 rand=rand,
@@ -148,7 +152,7 @@ class Senders:
                 with suppress(asyncio.CancelledError):
                     await loop
 
-    async def tell(self, url: str, *, tenant: Tenant | None = None) -> Event:
+    async def tell(self, url: str | None, *, tenant: Tenant | None = None) -> Event:
         """End some job and record it, as of now."""
         owner = tenant or self._tenant
         event = Event(
@@ -165,10 +169,83 @@ class Senders:
             await outbox.record(connection, event, url, now=self._clock())
         return event
 
-    async def claim(self, *, lease: float = 60, room: int = 100) -> Sequence[Claimed]:
+    async def endpoint(
+        self,
+        url: str,
+        *,
+        events: Sequence[str] = ("job.completed",),
+        tenant: Tenant | None = None,
+        mode: str = "live",
+    ) -> UUID:
+        """Register one."""
+        endpoint_id = uuid7()
+        given = {
+            "id": endpoint_id,
+            "tenant_id": (tenant or self._tenant).id,
+            "mode": mode,
+            "url": url,
+            "events": list(events),
+        }
+        async with self._database.statement() as connection:
+            await connection.execute(
+                text(
+                    "INSERT INTO webhook_endpoints (id, tenant_id, mode, url, description, events, signing)"
+                    " VALUES (:id, :tenant_id, :mode, :url, '', :events, 'v1')"
+                ),
+                given,
+            )
+        return endpoint_id
+
+    async def enable(self, endpoint_id: UUID) -> None:
+        """As its tenant would do it."""
+        await self.execute(
+            "UPDATE webhook_endpoints SET disabled_at = NULL, disabled_reason = NULL, failing_since = NULL,"
+            f" succeeded_at = NULL, failed_events = 0 WHERE id = '{endpoint_id}'"
+        )
+        async with self._database.transaction() as connection:
+            await again.release(connection, self._tenant, endpoint_id, now=self._clock())
+
+    async def endpoint_row(self) -> dict[str, Any]:
+        (only,) = await self._rows("SELECT * FROM webhook_endpoints")
+        return only
+
+    async def lanes(self) -> list[dict[str, Any]]:
+        return await self._rows("SELECT * FROM webhook_lanes ORDER BY origin")
+
+    async def events(self, *types: str) -> list[dict[str, Any]]:
+        rows = await self._rows("SELECT * FROM events ORDER BY id")
+        return [row for row in rows if not types or row["type"] in types]
+
+    async def execute(self, statement: str) -> None:
+        async with self._database.statement() as connection:
+            await connection.execute(text(statement))
+
+    async def end(self, claimed: Sequence[Claimed], *, with_: Outcome, room: int = 0) -> Turn:
+        """Settle attempts as a sender would, were this what came of them."""
+        ended = [
+            Ended(
+                delivery=one,
+                record=Record(status_code=None, latency_ms=1, error=None, response=b""),
+                verdict=verdict(
+                    with_,
+                    registered=one.endpoint_id is not None,
+                    attempts=one.attempt - one.past_attempts,
+                    left=(one.gives_up_at - one.at).total_seconds(),
+                    waits=self.rules.waits,
+                    rand=lambda: 0.0,
+                ),
+                blamed=True,
+            )
+            for one in claimed
+        ]
+        return await take_turn(
+            self._database, ended, room=room, owner="dead", lease=60, rules=self.rules, now=self._clock()
+        )
+
+    async def claim(self, *, lease: float = 60, room: int = 100, owner: str = "dead") -> Sequence[Claimed]:
         """Take what is due, as a sender that then says nothing more of it."""
         turn = await take_turn(
-            self._database, [], room=room, owner="dead", lease=lease, rules=RULES, now=self._clock()
+            self._database, [], room=room, owner=owner, lease=lease, rules=self.rules, now=self._clock()
         )
         return turn.claimed
 
@@ -181,6 +258,12 @@ class Senders:
 
     async def attempts(self) -> list[dict[str, Any]]:
         return await self._rows("SELECT * FROM webhook_attempts ORDER BY delivery_id, number")
+
+    async def tried(self, count: int = 1) -> None:
+        """Wait until so many attempts are in the log."""
+        async with asyncio.timeout(PATIENCE):
+            while len(await self.attempts()) < count:
+                await asyncio.sleep(0.01)
 
     async def settled(self, count: int = 1) -> None:
         """Wait until so many deliveries have ended."""

@@ -16,9 +16,7 @@ _numbers = iter(range(10**6))
 
 
 def due(key: Key, *, ago: float = 0, in_line: bool = False) -> Due:
-    return Due(
-        id=UUID(int=next(_numbers)), key=key, due_at=NOW - timedelta(seconds=ago), in_line=in_line
-    )
+    return Due(id=UUID(int=next(_numbers)), key=key, due_at=NOW - timedelta(seconds=ago), in_line=in_line)
 
 
 def lane(**fields: Any) -> Lane:
