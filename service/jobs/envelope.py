@@ -9,12 +9,12 @@ from typing import Any
 
 from service import catalogue
 from service.catalogue import DEFAULT_MODEL, Prepared, Refused
-from service.errors import Fault, InvalidInputError
 from service.jobs.lifecycle import END_EVENTS, TOLD_EVENTS
 from service.jobs.models import ON_UNCONFIRMED, PRIORITIES
 from service.jobs.request import Request
 from service.schema import Schema
-from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, check_url
+from service.schema.faults import invalid
+from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, check_url, usual_form
 
 SHORTEST_LIFE, LONGEST_LIFE = 10, 604_800
 """Seconds that `expires_in` can be."""
@@ -35,7 +35,9 @@ class Envelope:
                 return f"cannot be called: {reason}"
             return None
 
-        document = _document(sorted(catalogue.known()), default_expires_in)
+        document = _document(
+            sorted(catalogue.known()), default_expires_in, url_pattern=usual_form(allowed_networks)
+        )
         self.schema = Schema(document, formats={"callback-url": why_not})
 
     def read(self, body: object) -> Request:
@@ -61,13 +63,6 @@ class Envelope:
         )
 
 
-def invalid(faults: Sequence[Fault]) -> InvalidInputError:
-    """The error that tells of these faults, the first of them also in its text."""
-    told = tuple(dict.fromkeys(faults))
-    first = f"{told[0].pointer or 'The body'} {told[0].message}"
-    return InvalidInputError(first + (f"; {len(told)} faults in all." if len(told) > 1 else "."), faults=told)
-
-
 def _prepared(body: object) -> Prepared | Refused | None:
     """None where there is no input to speak of, or no model that could judge it."""
     if not isinstance(body, dict) or not isinstance(body.get("input"), dict):
@@ -77,7 +72,7 @@ def _prepared(body: object) -> Prepared | Refused | None:
     return model.prepare(body["input"]) if model else None
 
 
-def _document(models: list[str], default_expires_in: int) -> dict[str, Any]:
+def _document(models: list[str], default_expires_in: int, *, url_pattern: str) -> dict[str, Any]:
     return {
         "type": "object",
         "title": "Request for a job",
@@ -95,6 +90,8 @@ def _document(models: list[str], default_expires_in: int) -> dict[str, Any]:
                 "type": ["string", "null"],
                 "description": "Where signed webhooks about this job are sent.",
                 "format": "callback-url",
+                "$comment": "An address, or a name in Unicode, may pass too.",
+                "pattern": url_pattern,
                 "maxLength": MAX_URL_LENGTH,
                 "default": None,
                 "examples": ["https://example.com/hooks/edits"],
