@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from service.clock import moment
 from service.database import AnyConnection
-from service.webhooks.store.table import NOW
+from service.webhooks.store.table import NOW, id_like
 
 API_VERSION = "1"
 
@@ -27,8 +27,8 @@ _RECORD = text(
     )
     INSERT INTO webhook_deliveries (id, tenant_id, mode, event_id, job_id, endpoint_id, url, origin,
                                     due_at, created_at, gives_up_at)
-    SELECT uuidv7(), event.tenant_id, event.mode, event.id, event.job_id, way.endpoint_id, way.url,
-           way.origin, event.created_at, event.created_at, event.created_at + interval '4 days'
+    SELECT {id_like("event.id")}, event.tenant_id, event.mode, event.id, event.job_id, way.endpoint_id,
+           way.url, way.origin, event.created_at, event.created_at, event.created_at + interval '4 days'
     FROM event, (
         SELECT id AS endpoint_id, url, 'endpoint:' || id AS origin FROM endpoint
         UNION ALL

@@ -12,10 +12,11 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from service.database import Connection
+from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.models import DELIVERY_STATUSES
-from service.webhooks.store.table import NOBODYS, NOW
+from service.webhooks.store.table import NOBODYS, NOW, id_like
 
 MOST_REPLAYED = 10_000
 ON_THEIR_WAY = {"pending", "delivering"}
@@ -85,7 +86,7 @@ _REPLAY = text(
     ), made AS (
         INSERT INTO webhook_deliveries (id, tenant_id, mode, event_id, job_id, endpoint_id, url, origin,
                                         in_line, due_at, gives_up_at, created_at)
-        SELECT uuidv7(), tenant_id, mode, event_id, job_id, :endpoint_id, url, :lane, TRUE,
+        SELECT {id_like(":stem")}, tenant_id, mode, event_id, job_id, :endpoint_id, url, :lane, TRUE,
                {NOW}, {NOW} + {_AGE}, {NOW}
         FROM missed WHERE id IS NULL
         ON CONFLICT DO NOTHING
@@ -174,6 +175,7 @@ async def replay(
         "missing": statuses is None,
         "limit": limit,
         "lane": lane,
+        "stem": str(uuid7()),
         "now": now,
     }
     replayed = await _count(connection, _REPLAY, tenant, endpoint_id, **given)

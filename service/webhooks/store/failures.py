@@ -27,22 +27,31 @@ _PAUSE = "CAST(:first AS float8) * interval '1 second'"
 _LONGER = "least(:longest, CAST(:first AS float8) * power(2, least(lane.openings, 30))) * interval '1 second'"
 _FAIL_LANES = text(
     f"""
-    INSERT INTO webhook_lanes AS lane (tenant_id, origin, served_at, failures, openings, open_until, places)
-    SELECT tenant_id, origin, {NOW}, failures,
-           CASE WHEN failures >= :most THEN 1 ELSE 0 END,
-           CASE WHEN failures >= :most THEN {NOW} + {_PAUSE} END,
-           CASE WHEN failures >= :most THEN 1 END
-    FROM unnest(CAST(:tenants AS uuid[]), CAST(:origins AS text[]), CAST(:failures AS int[]))
-         AS failed (tenant_id, origin, failures)
-    ON CONFLICT (tenant_id, origin) DO UPDATE
-    SET served_at = excluded.served_at,
-        failures = lane.failures + excluded.failures,
-        openings = CASE WHEN {_OPENS.format(now=NOW)} THEN lane.openings + 1 ELSE lane.openings END,
-        open_until = CASE WHEN {_OPENS.format(now=NOW)} THEN {NOW} + {_LONGER} ELSE lane.open_until END,
-        places = CASE WHEN {_OPENS.format(now=NOW)} THEN 1 ELSE lane.places END,
-        ready_at = CASE WHEN lane.ready_at IS NOT NULL THEN {NOW} END
-    RETURNING new.tenant_id, new.origin, new.failures, new.openings, new.open_until,
-              new.openings > coalesce(old.openings, 0) AS has_opened
+    WITH failed AS MATERIALIZED (
+        SELECT failed.*, coalesce(lane.openings, 0) AS openings
+        FROM unnest(CAST(:tenants AS uuid[]), CAST(:origins AS text[]), CAST(:failures AS int[]))
+             AS failed (tenant_id, origin, failures)
+        LEFT JOIN webhook_lanes AS lane USING (tenant_id, origin)
+    ), counted AS (
+        INSERT INTO webhook_lanes AS lane
+               (tenant_id, origin, served_at, failures, openings, open_until, places)
+        SELECT tenant_id, origin, {NOW}, failures,
+               CASE WHEN failures >= :most THEN 1 ELSE 0 END,
+               CASE WHEN failures >= :most THEN {NOW} + {_PAUSE} END,
+               CASE WHEN failures >= :most THEN 1 END
+        FROM failed
+        ON CONFLICT (tenant_id, origin) DO UPDATE
+        SET served_at = excluded.served_at,
+            failures = lane.failures + excluded.failures,
+            openings = CASE WHEN {_OPENS.format(now=NOW)} THEN lane.openings + 1 ELSE lane.openings END,
+            open_until = CASE WHEN {_OPENS.format(now=NOW)} THEN {NOW} + {_LONGER} ELSE lane.open_until END,
+            places = CASE WHEN {_OPENS.format(now=NOW)} THEN 1 ELSE lane.places END,
+            ready_at = CASE WHEN lane.ready_at IS NOT NULL THEN {NOW} END
+        RETURNING lane.*
+    )
+    SELECT tenant_id, origin, counted.failures, counted.openings, counted.open_until,
+           counted.openings > failed.openings AS has_opened
+    FROM counted JOIN failed USING (tenant_id, origin)
     """
 )
 # The lanes of replays have no failures of their own, but a place has become free in them too.
