@@ -25,7 +25,7 @@ from service.jobs.lifecycle import INTEND, START, Move
 from service.jobs.moved import tell_of
 from service.jobs.store import moves, reads, wishes
 from service.jobs.store.moves import Write
-from service.jobs.telling import is_told, tell
+from service.jobs.telling import is_told, tell_all
 from service.telemetry import log
 from service.tenants.tenant import Tenant
 from service.webhooks.wanted import Wanted
@@ -161,9 +161,8 @@ class Ledger:
         self, connection: AnyConnection, move: Move, writes: Sequence[Write]
     ) -> list[Job | None]:
         made = await moves.make(connection, writes)
-        for moved in made:
-            if moved is not None:
-                await tell(connection, moved, move.event, public_url=self._public_url)
+        if told := [moved for moved in made if moved is not None]:
+            await tell_all(connection, told, move.event, public_url=self._public_url)
         return made
 
     async def _read(self, job: Job) -> Job | None:

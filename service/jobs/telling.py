@@ -4,6 +4,7 @@ A committed end without its event, or an event without the committed end, cannot
 here: every attempt, redelivery and endpoint gets the same bytes.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -29,6 +30,15 @@ async def is_told(job: Job, event: str, wanted: Wanted) -> bool:
 
 async def tell(connection: AnyConnection, job: Job, event: str, *, public_url: str) -> None:
     """Record what happened to the job, as it is after it, for its own URL and for the endpoints."""
+    await tell_all(connection, [job], event, public_url=public_url)
+
+
+async def tell_all(connection: AnyConnection, jobs: Sequence[Job], event: str, *, public_url: str) -> None:
+    """The same for several jobs to which the same happened."""
+    await outbox.record_all(connection, [_told(job, event, public_url=public_url) for job in jobs])
+
+
+def _told(job: Job, event: str, *, public_url: str) -> tuple[outbox.Event, str | None, datetime]:
     at = _moment(job, event)
     record = outbox.Event(
         id=uuid7(),
@@ -40,8 +50,7 @@ async def tell(connection: AnyConnection, job: Job, event: str, *, public_url: s
         sequence=job.sequence,
         body=_body(job, event, at, public_url=public_url),
     )
-    url = job.callback_url if _is_for_callback(job, event) else None
-    await outbox.record(connection, record, url, now=at)
+    return record, job.callback_url if _is_for_callback(job, event) else None, at
 
 
 def _is_for_callback(job: Job, event: str) -> bool:

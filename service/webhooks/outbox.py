@@ -1,5 +1,6 @@
 """What is to be told, written in the transaction of what happened: both are committed, or neither is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,26 +15,39 @@ from service.webhooks.store.table import NOW, id_like
 
 API_VERSION = "1"
 
-# One statement, since it runs for every job. An endpoint that is removed meanwhile is none for the claim.
+# One statement for all that is told in a transaction, since it runs for every job. An endpoint that is
+# removed meanwhile is none for the claim.
+_WANTS = """
+    endpoint.tenant_id = event.tenant_id AND endpoint.mode = event.mode AND endpoint.disabled_at IS NULL
+    AND event.type = ANY (endpoint.events)
+"""
 _RECORD = text(
     f"""
-    WITH event AS (
+    WITH given AS (
+        SELECT * FROM unnest(
+            CAST(:id AS uuid[]), CAST(:tenant_id AS uuid[]), CAST(:mode AS text[]), CAST(:job_id AS uuid[]),
+            CAST(:type AS text[]), CAST(:is_end AS bool[]), CAST(:sequence AS int[]),
+            CAST(:body AS bytea[]), CAST(:url AS text[]), CAST(:origin AS text[]),
+            CAST(:now AS timestamptz[])
+        ) AS given (id, tenant_id, mode, job_id, type, is_end, sequence, body, url, origin, now)
+    ), event AS (
         INSERT INTO events (id, tenant_id, mode, job_id, type, is_end, sequence, body, created_at)
-        VALUES (:id, :tenant_id, :mode, :job_id, :type, :is_end, :sequence, :body, {NOW})
-        RETURNING id, tenant_id, mode, job_id, created_at
-    ), endpoint AS MATERIALIZED (
-        SELECT id, url FROM webhook_endpoints
-        WHERE tenant_id = :tenant_id AND mode = :mode AND disabled_at IS NULL AND :type = ANY (events)
+        SELECT id, tenant_id, mode, job_id, type, is_end, sequence, body, coalesce(now, clock_timestamp())
+        FROM given
+        RETURNING id, tenant_id, mode, job_id, type, created_at
     )
     INSERT INTO webhook_deliveries (id, tenant_id, mode, event_id, job_id, endpoint_id, url, origin,
                                     due_at, created_at, gives_up_at)
     SELECT {id_like("event.id")}, event.tenant_id, event.mode, event.id, event.job_id, way.endpoint_id,
            way.url, way.origin, event.created_at, event.created_at, event.created_at + interval '4 days'
-    FROM event, (
-        SELECT id AS endpoint_id, url, 'endpoint:' || id AS origin FROM endpoint
+    FROM event JOIN given ON given.id = event.id CROSS JOIN LATERAL (
+        SELECT endpoint.id AS endpoint_id, endpoint.url, 'endpoint:' || endpoint.id AS origin
+        FROM webhook_endpoints AS endpoint WHERE {_WANTS}
         UNION ALL
-        SELECT NULL, :url, :origin
-        WHERE CAST(:url AS text) IS NOT NULL AND NOT EXISTS (SELECT FROM endpoint WHERE url = :url)
+        SELECT NULL, given.url, given.origin
+        WHERE given.url IS NOT NULL
+          AND NOT EXISTS (SELECT FROM webhook_endpoints AS endpoint
+                          WHERE {_WANTS} AND endpoint.url = given.url)
     ) AS way
     """  # noqa: S608  only constants of ours are put into it
 )
@@ -70,8 +84,17 @@ async def record(connection: AnyConnection, event: Event, url: str | None, *, no
 
     The same URL gets one, the endpoint's. The caller commits.
     """
-    given: dict[str, Any] = {name: getattr(event, name) for name in Event.__slots__}
-    given |= {"url": url, "origin": None if url is None else _origin(url), "now": now}
+    await record_all(connection, [(event, url, now)])
+
+
+async def record_all(
+    connection: AnyConnection, told: Sequence[tuple[Event, str | None, datetime | None]]
+) -> None:
+    """The same for several events, each with the job's own URL and its time."""
+    given: dict[str, Any] = {name: [getattr(one, name) for one, _, _ in told] for name in Event.__slots__}
+    given["url"] = [url for _, url, _ in told]
+    given["origin"] = [None if url is None else _origin(url) for url in given["url"]]
+    given["now"] = [now for _, _, now in told]
     await connection.execute(_RECORD, given)
 
 

@@ -54,7 +54,13 @@ async def forgetful(database_url: str) -> AsyncIterator[Forgetful]:
 
 
 def ledger(database: Database, ended: list[Job]) -> Ledger:
-    return Ledger(database, public_url="http://api.example", clock=postgres_time, on_end=ended.append)
+    return Ledger(
+        database,
+        public_url="http://api.example",
+        clock=postgres_time,
+        on_told=lambda: None,
+        on_end=ended.append,
+    )
 
 
 async def claimed(database: Database, accepted: Accepting, count: int) -> list[Job]:
