@@ -301,7 +301,8 @@ def upgrade() -> None:
     op.add_column("webhook_deliveries", sa.Column("endpoint_id", sa.UUID(), nullable=True))
     op.alter_column("webhook_deliveries", "job_id", existing_type=sa.UUID(), nullable=True)
     op.add_column(
-        "webhook_deliveries", sa.Column("in_line", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+        "webhook_deliveries",
+        sa.Column("in_line", sa.Boolean(), server_default=sa.text("false"), nullable=False),
     )
     # Not `clock_timestamp()`: a default that changes while it is filled in would rewrite the table.
     op.add_column(
