@@ -115,7 +115,7 @@ class Bench:
 
     async def start(self) -> None:
         self._sender = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.deliveries", "send",
+            sys.executable, __file__, "send",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=2**24,
         )  # fmt: skip
 

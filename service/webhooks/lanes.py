@@ -15,6 +15,8 @@ REPLAY = "replay:"
 FULL_SECONDS = 1.0
 """A full lane is looked at again when an attempt of it has ended; and after this, should nobody have seen
 that."""
+SHARED_OUT_SECONDS = 0.1
+"""So long a lane whose tenant has its share here is left to other processes, and in nobody's way."""
 
 Key = tuple[UUID, str]
 """A tenant and a lane's name."""
@@ -108,8 +110,9 @@ def choose(look: Look, *, room: int, tenant_room: int, lane_slots: int) -> list[
     return [due for _, _, due in turns[:room]]
 
 
-def after(look: Look, taken: Collection[UUID], *, lane_slots: int) -> list[After]:
+def after(look: Look, taken: Collection[UUID], *, tenant_room: int, lane_slots: int) -> list[After]:
     """Where the claim leaves the lanes that are concerned; those that have no row and need none are not."""
+    own = Counter(look.own) + Counter(due.key[0] for due in look.due if due.id in taken)
     served = Counter(due.key for due in look.due if due.id in taken)
     left = _by_lane([due for due in look.due if due.id not in taken])
     under_way = Counter(look.under_way) + served
@@ -118,7 +121,8 @@ def after(look: Look, taken: Collection[UUID], *, lane_slots: int) -> list[After
         lane = look.lanes.get(key)
         ready_at = lane.ready_at if lane and key not in look.ready else None
         if key in left:
-            ready_at = _ready(look, key, under_way, lane_slots)
+            has_room = own[key[0]] < tenant_room
+            ready_at = _ready(look, key, under_way, lane_slots, tenant_has_room=has_room)
         found.append(After(key=key, ready_at=ready_at, served=key in served, lane=lane))
     return found
 
@@ -155,15 +159,22 @@ def _places(look: Look, key: Key, lane_slots: int) -> int:
     return lane_slots if lane.places is None else min(lane.places, lane_slots)
 
 
-def _ready(look: Look, key: Key, under_way: Mapping[Key, int], lane_slots: int) -> datetime:
-    """When to look at the line of this lane, in which somebody stands."""
+def _ready(
+    look: Look, key: Key, under_way: Mapping[Key, int], lane_slots: int, *, tenant_has_room: bool
+) -> datetime:
+    """When to look at the line of this lane, in which somebody stands.
+
+    What could not be taken for want of a place in the process is somebody's to take at once. All others are
+    out of the way for a while, so that a few looks come to the end of what is ready.
+    """
     fresh = beside(key)
     lane = look.lanes.get(fresh)
     if lane is not None and lane.open_until is not None and lane.open_until > look.now:
         return lane.open_until
     busy = under_way.get(fresh, 0) + under_way.get((fresh[0], REPLAY + fresh[1]), 0)
     is_full = busy >= _places(look, key, lane_slots) or (key != fresh and under_way.get(key, 0) > 0)
-    return look.now + timedelta(seconds=FULL_SECONDS) if is_full else look.now
+    wait = FULL_SECONDS if is_full else 0.0 if tenant_has_room else SHARED_OUT_SECONDS
+    return look.now + timedelta(seconds=wait)
 
 
 def _served(look: Look, key: Key) -> datetime:

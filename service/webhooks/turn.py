@@ -20,7 +20,7 @@ from service.webhooks.schedule import Delivered
 from service.webhooks.store import claims, failures
 from service.webhooks.store import lanes as rows_of_lanes
 from service.webhooks.store import settle as settling
-from service.webhooks.store.claims import MOST_LOOKED_AT, Claimed
+from service.webhooks.store.claims import MOST_LANES, MOST_LOOKED_AT, Claimed
 from service.webhooks.store.failures import Disabled, Opened
 from service.webhooks.store.settle import Ended
 
@@ -109,14 +109,18 @@ async def _claim(
     taken = {delivery.id for delivery in claimed}
     if new_in_line := [due.id for due in look.due if due.id not in taken and not due.in_line]:
         await claims.line_up(connection, new_in_line)
-    left = lanes.after(look, taken, lane_slots=rules.lane_slots)
+    left = lanes.after(look, taken, tenant_room=rules.tenant_slots, lane_slots=rules.lane_slots)
     await rows_of_lanes.leave(connection, left, at=look.now)
     return Turn(
         settled=turn.settled,
         opened=turn.opened,
         disabled=turn.disabled,
         claimed=claimed,
-        saw_all=sum(not due.in_line for due in look.due) < MOST_LOOKED_AT and not aside,
+        saw_all=(
+            sum(not due.in_line for due in look.due) < MOST_LOOKED_AT
+            and len(look.ready) < MOST_LANES
+            and not aside
+        ),
         left_behind=any(one.moves_at(look.now) for one in left),
     )
 

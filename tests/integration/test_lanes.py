@@ -54,7 +54,7 @@ async def test_a_lane_that_is_well_has_no_row(senders: Senders) -> None:
 
 
 async def test_a_tenant_gets_a_quarter_of_a_process_and_others_the_rest(
-    senders: Senders, another_tenant: Callable[[str], Awaitable[Tenant]]
+    senders: Senders, another_tenant: Callable[[str], Awaitable[Tenant]], clock: Clock
 ) -> None:
     for number in range(RULES.tenant_slots + 10):
         await senders.tell(f"https://{number}.example")
@@ -63,6 +63,7 @@ async def test_a_tenant_gets_a_quarter_of_a_process_and_others_the_rest(
     claimed = await senders.claim(room=RULES.slots)
     assert Counter(one.tenant_id == other.id for one in claimed) == {False: RULES.tenant_slots, True: 1}
     # In another process there is room for it.
+    clock.move(0.1)
     assert len(await senders.claim(owner="another", room=RULES.slots)) == 10
 
 
@@ -206,6 +207,25 @@ async def test_what_waits_for_a_dead_receiver_is_looked_at_once(
     fresh = await senders.tell(B)
     turn = await senders.end([], with_=Answered(204), room=200)
     assert [one.event_id for one in turn.claimed] == [fresh.id]
+
+
+async def test_however_many_lanes_of_a_tenant_are_ready_another_tenants_is_come_to(
+    senders: Senders, another_tenant: Callable[[str], Awaitable[Tenant]], clock: Clock
+) -> None:
+    senders.rules = replace(RULES, slots=16)  # of which a tenant gets four
+    for number in range(300):
+        await senders.tell(f"https://{number}.example")
+    other = await another_tenant("umbrella")
+    await senders.tell(B, tenant=other)
+    await senders.execute("UPDATE webhook_deliveries SET in_line = TRUE")
+    await senders.execute(
+        "INSERT INTO webhook_lanes (tenant_id, origin, ready_at)"
+        " SELECT tenant_id, origin, due_at FROM webhook_deliveries"
+    )
+    turns = [await senders.end([], with_=Answered(204), room=9) for _ in range(4)]
+    assert [turn.saw_all for turn in turns] == [False, False, False, True]
+    assert [len(turn.claimed) for turn in turns] == [4, 0, 0, 1]
+    assert turns[-1].claimed[0].tenant_id == other.id
 
 
 async def test_a_line_that_no_claim_is_led_to_is_found(

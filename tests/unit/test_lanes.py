@@ -7,7 +7,19 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.webhooks.lanes import FULL_SECONDS, REPLAY, After, Due, Key, Lane, Look, after, beside, choose
+from service.webhooks.lanes import (
+    FULL_SECONDS,
+    REPLAY,
+    SHARED_OUT_SECONDS,
+    After,
+    Due,
+    Key,
+    Lane,
+    Look,
+    after,
+    beside,
+    choose,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ACME, UMBRELLA = UUID(int=1), UUID(int=2)
@@ -29,7 +41,8 @@ def chosen(look: Look, *, room: int = 100, tenant_room: int = 50) -> list[Key]:
 
 
 def left(look: Look, *taken: Due) -> dict[Key, After]:
-    return {one.key: one for one in after(look, {one.id for one in taken}, lane_slots=SLOTS)}
+    ids = {one.id for one in taken}
+    return {one.key: one for one in after(look, ids, tenant_room=8, lane_slots=SLOTS)}
 
 
 A, B, OTHER = (ACME, "https://a"), (ACME, "https://b"), (UMBRELLA, "https://a")
@@ -106,6 +119,12 @@ def test_whoever_is_left_stands_in_a_line_that_somebody_will_look_at() -> None:
     assert left(look, first, second)[A].ready_at is None
     # No place was left in the process: whoever has one may look at once.
     assert left(Look(now=NOW, due=[first]))[A].ready_at == NOW
+
+
+def test_a_lane_whose_tenant_has_its_share_is_out_of_the_way_for_a_while() -> None:
+    look = Look(now=NOW, due=[due(A, in_line=True)], ready={A}, lanes={A: lane(ready_at=NOW)}, own={ACME: 8})
+    assert chosen(look, tenant_room=8) == []
+    assert left(look)[A].ready_at == NOW + timedelta(seconds=SHARED_OUT_SECONDS)
 
 
 def test_a_lane_of_which_all_is_taken_and_that_has_no_row_needs_none() -> None:
