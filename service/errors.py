@@ -166,6 +166,13 @@ class NotDeletableError(ServiceError):
     status = 409
 
 
+class AlreadyExpiredError(ServiceError):
+    """It would have expired already."""
+
+    code = "already_expired"
+    status = 409
+
+
 class NameTakenError(ServiceError):
     """The name is taken."""
 

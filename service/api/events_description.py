@@ -6,7 +6,8 @@ from service.api import samples
 from service.api.describing import ID, TEXT, TIME, json, record, ref, sent
 from service.api.jobs_description import job_fields
 from service.jobs.lifecycle import END_EVENTS, START, TAKE, TOLD_EVENTS
-from service.jobs.telling import API_VERSION, LARGEST_BODY
+from service.jobs.telling import LARGEST_BODY
+from service.webhooks.outbox import API_VERSION
 
 UNTOLD = ("input", "delivery")
 """Fields of a job that its events do not have."""

@@ -36,8 +36,7 @@ async def create_key(request: Asked) -> Answer:
         raise ForbiddenError("A test key makes test keys only.")
     async with parts.database.of_tenant(asker.tenant.id) as connection:
         made, key = await issuing.issue(connection, asker.tenant.id, wish, actor=asker.actor)
-    location = {"Location": f"{parts.public_url}{PATH}/{made.id}"}
-    return Answer(document(made) | {"key": key}, status=201, headers=UNSTORED | location)
+    return Answer(document(made) | {"key": key}, status=201, headers=UNSTORED)
 
 
 @get(PATH, before_request=needs("keys:write"))
@@ -55,16 +54,6 @@ async def list_keys(request: Asked) -> Answer:
     return listed(found, limit=asked.limit)
 
 
-@get(PATH + "/{key_id:str}", before_request=needs("keys:write"))
-async def show_key(request: Asked, key_id: FromPath[str]) -> Answer:
-    """Show a key."""
-    query.nothing(request.scope["query_string"])
-    tenant = request.auth.tenant
-    async with Parts.of(request).database.of_tenant(tenant.id) as connection:
-        found = await issuing.find(connection, an_id(key_id), reach=issuing.of_tenant(tenant.id, tenant.mode))
-    return Answer(document(found))
-
-
 @delete(PATH + "/{key_id:str}", before_request=needs("keys:write"))
 async def revoke_key(request: Asked, key_id: FromPath[str]) -> None:
     """Revoke a key."""
@@ -79,7 +68,7 @@ async def revoke_key(request: Asked, key_id: FromPath[str]) -> None:
         )
 
 
-HANDLERS = [create_key, list_keys, show_key, revoke_key]
+HANDLERS = [create_key, list_keys, revoke_key]
 
 
 def document(key: KeyRecord) -> dict[str, Any]:

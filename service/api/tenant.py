@@ -22,7 +22,7 @@ async def show_tenant(request: Asked) -> Answer:
     tenant = request.auth.tenant
     async with Parts.of(request).database.of_tenant(tenant.id) as connection:
         found = await store.one(connection, tenant.id)
-        used = await in_use(connection, tenant.id)
+        used = await in_use(connection, tenant.id, mode=tenant.mode)
     return Answer(document(found, used=used) | {"mode": tenant.mode})
 
 

@@ -143,7 +143,7 @@ class Claimer:
         self._some_left = bool(waiting)
         accounts = self._in_turn(waiting)
         self._short_of_slots = len(accounts) < len(waiting)
-        metrics.CLAIMS.labels("waiting").inc()
+        metrics.labelled(metrics.CLAIMS, "waiting").inc()
         for number, account in enumerate(accounts):
             # Each gets its share of what is free: one that could fill all of it must not keep others out.
             share = math.ceil(self._submitter.slots_free / (len(accounts) - number))
@@ -173,7 +173,7 @@ class Claimer:
                 room=room,
                 now=self._ledger.clock(),
             )
-        metrics.CLAIMED.labels("waiting").inc(len(claim.jobs))
+        metrics.labelled(metrics.CLAIMED, "waiting").inc(len(claim.jobs))
         if len(claim.jobs) == room:
             self._short_of_slots = True
         for job in claim.jobs:

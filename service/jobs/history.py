@@ -19,7 +19,7 @@ class History:
     """The run times of each model."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
         self._times: dict[str, RunTimes] = {}
         self._unshared: dict[str, dict[int, float]] = {}
 
@@ -29,7 +29,9 @@ class History:
 
     def ended(self, model: str, after: float, by: float) -> None:
         """A job ended between these two times since it was last known not to run."""
-        times = self._times.setdefault(model, RunTimes())
+        times = self._times.get(model)
+        if times is None:
+            times = self._times[model] = RunTimes()
         shares = times.shares(after, by)
         times.add(shares)
         unshared = self._unshared.setdefault(model, defaultdict(float))
@@ -49,11 +51,21 @@ class History:
     async def share(self) -> None:
         """Give what was seen here since the last time, and take what others have seen."""
         given, self._unshared = self._unshared, {}
-        async with self._database.statement() as connection:
-            if given:
-                await run_times.merge(connection, given)
-            shared = await run_times.read(connection)
+        try:
+            async with self.database.transaction() as connection:
+                if given:
+                    await run_times.merge(connection, given)
+                shared = await run_times.read(connection)
+        except BaseException:
+            self._count_again(given)
+            raise
         times = {model: RunTimes(weights) for model, weights in shared.items()}
         for model, weights in self._unshared.items():  # what ended meanwhile
             times.setdefault(model, RunTimes()).add(weights.items())
         self._times = times
+
+    def _count_again(self, given: dict[str, dict[int, float]]) -> None:
+        for model, weights in given.items():
+            unshared = self._unshared.setdefault(model, defaultdict(float))
+            for bucket, weight in weights.items():
+                unshared[bucket] += weight

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.sql.selectable import TextualSelect
 
@@ -25,13 +25,15 @@ from service.jobs.lifecycle import INTEND, START, Move
 from service.jobs.moved import tell_of
 from service.jobs.store import moves, reads, wishes
 from service.jobs.store.moves import Write
-from service.jobs.telling import is_told, tell
+from service.jobs.telling import is_told, tell_all
 from service.telemetry import log
 from service.tenants.tenant import Tenant
+from service.webhooks.wanted import Wanted
 
 Listener = Callable[[Job], None]
+T = TypeVar("T")
 
-TOGETHER_SECONDS = 0.005
+TOGETHER_SECONDS = 0.015
 """Moves that come within this time of one another share a statement: reads and submits leave together."""
 AT_LEISURE_SECONDS = 0.25
 """The same for a start that nobody is told of. Its job is not read again before."""
@@ -55,17 +57,28 @@ class _Kind:
 class Ledger:
     """Makes moves of jobs, each with the event that tells it, in one transaction."""
 
-    def __init__(self, database: Database, *, public_url: str, clock: Clock, on_end: Listener) -> None:
-        """`on_end` is called after the commit that ended a job."""
+    def __init__(
+        self,
+        database: Database,
+        *,
+        public_url: str,
+        clock: Clock,
+        on_told: Callable[[], None],
+        on_end: Listener,
+    ) -> None:
+        """`on_told` is called after a commit that told something, `on_end` after one that ended a job."""
         self.database = database
         self.clock = clock
         self._public_url = public_url
+        self._on_told = on_told
         self._on_end = on_end
+        self._wanted = Wanted(database)
         self._gathered: dict[_Kind, Gathering[Write, Job | None]] = {}
 
     async def move(self, job: Job, move: Move, write: Write) -> Job | None:
         """Make the move; the job after it, or None if it is not ours to move any more."""
-        kind = _Kind(write.statement, move, is_told(job, move.event))
+        told = await self._until_answered("told?", job, lambda: is_told(job, move.event, self._wanted))
+        kind = _Kind(write.statement, move, told)
         gathering = self._gathered.get(kind)
         if gathering is None:
             gathering = Gathering(partial(self._make, kind), within=kind.within)
@@ -80,7 +93,7 @@ class Ledger:
         return moved
 
     async def once(self, connection: AnyConnection, move: Move, write: Write) -> Job | None:
-        """The same as a part of the caller's transaction, who calls `announce` after the commit."""
+        """A move that is told, in the caller's transaction; the caller calls `announce` after the commit."""
         (moved,) = await self._write(connection, move, [write])
         return moved
 
@@ -88,6 +101,7 @@ class Ledger:
         """Tell of a committed move, and let know who waits for ends."""
         tell_of(job, moved, move)
         if moved.has_ended:
+            self._on_told()
             self._on_end(moved)
 
     async def read(self, job: Job) -> Job | None:
@@ -108,9 +122,7 @@ class Ledger:
         for gathering in list(self._gathered.values()):
             await gathering.finish()
 
-    async def _until_answered(
-        self, doing: str, job: Job, act: Callable[[], Awaitable[Job | None]]
-    ) -> Job | None:
+    async def _until_answered(self, doing: str, job: Job, act: Callable[[], Awaitable[T]]) -> T:
         failures = 0
         while True:
             try:
@@ -126,6 +138,7 @@ class Ledger:
         if kind.is_told:
             async with self.database.hot_transaction() as connection:
                 made = await self._write(connection, kind.move, writes)
+            self._on_told()
         else:
             async with self.database.hot_statement() as connection:
                 made = await moves.make(connection, writes)
@@ -148,9 +161,8 @@ class Ledger:
         self, connection: AnyConnection, move: Move, writes: Sequence[Write]
     ) -> list[Job | None]:
         made = await moves.make(connection, writes)
-        for moved in made:
-            if moved is not None:
-                await tell(connection, moved, move.event, public_url=self._public_url)
+        if told := [moved for moved in made if moved is not None]:
+            await tell_all(connection, told, move.event, public_url=self._public_url)
         return made
 
     async def _read(self, job: Job) -> Job | None:

@@ -22,12 +22,13 @@ def tell_of(before: Job, after: Job, move: Move) -> None:
         upstream_id=after.upstream_id,
         error=after.error["code"] if after.error else None,
     )
-    metrics.MOVES.labels(move.event, after.model).inc()
+    metrics.labelled(metrics.MOVES, move.event, after.model).inc()
     if move is INTEND and after.submits == 1:
-        metrics.SECONDS_TO_SUBMIT.labels(after.model).observe(_seconds(after.created_at, after.intent_at))
+        seconds = _seconds(after.created_at, after.intent_at)
+        metrics.labelled(metrics.SECONDS_TO_SUBMIT, after.model).observe(seconds)
     if after.has_ended and after.submitted_at is not None:
         seconds = _seconds(after.submitted_at, after.finished_at)
-        metrics.SECONDS_TO_END.labels(after.model, after.status).observe(seconds)
+        metrics.labelled(metrics.SECONDS_TO_END, after.model, after.status).observe(seconds)
 
 
 def _seconds(begin: datetime, end: datetime | None) -> float:

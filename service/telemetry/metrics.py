@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
+from typing import Any, TypeVar
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -67,8 +68,23 @@ UPSTREAM_SECONDS = Histogram(
 
 ATTEMPTS = Counter(
     "edit_jobs_webhook_attempts",
-    "Attempts to deliver a webhook: delivered, to be tried again (pending), or given up (exhausted).",
+    "Attempts to deliver a webhook by what follows: delivered, another one (pending), no more (exhausted),"
+    " or held for an endpoint that is gone.",
     ["status"],
+)
+OUTCOMES = Counter(
+    "edit_jobs_webhook_outcomes",
+    "The same by what came of them: 2xx to 5xx, timed_out, unreachable, forbidden, or unsent.",
+    ["outcome"],
+)
+BREAKERS_OPENED = Counter(
+    "edit_jobs_webhook_breakers_opened", "Times that a receiver was left alone for a while."
+)
+ENDPOINTS_DISABLED = Counter(
+    "edit_jobs_webhook_endpoints_disabled", "Endpoints that were disabled for how they answer.", ["reason"]
+)
+DELIVERIES_TOO_OLD = Counter(
+    "edit_jobs_webhook_deliveries_too_old", "Deliveries that were given up because of their age."
 )
 ATTEMPT_SECONDS = Histogram("edit_jobs_webhook_attempt_seconds", "How long they took.", buckets=CALL)
 SECONDS_TO_FIRST_ATTEMPT = Histogram(
@@ -102,21 +118,37 @@ HTTP_SECONDS = Histogram(
 )
 
 
+Labelled = TypeVar("Labelled", Counter, Histogram)
+
+
+def labelled(metric: Labelled, *labels: str) -> Labelled:
+    """The metric with these labels, which takes far longer to find the usual way than to count with."""
+    found: Labelled | None = _FOUND.get((metric, *labels))
+    if found is None:
+        found = _FOUND[metric, *labels] = metric.labels(*labels)
+    return found
+
+
+_FOUND: dict[tuple[object, ...], Any] = {}
+
+
 def claimed(kind: str, jobs: int) -> None:
     """Count a look for work and what it found."""
-    CLAIMS.labels(kind).inc()
-    CLAIMED.labels(kind).inc(jobs)
+    labelled(CLAIMS, kind).inc()
+    labelled(CLAIMED, kind).inc(jobs)
 
 
 def asked_upstream(call: str, outcome: object, *, seconds: float) -> None:
     """Count a call of the upstream by what came of it."""
-    UPSTREAM_CALLS.labels(call, _word(type(outcome).__name__)).inc()
-    UPSTREAM_SECONDS.labels(call).observe(seconds)
+    labelled(UPSTREAM_CALLS, call, _word(type(outcome).__name__)).inc()
+    labelled(UPSTREAM_SECONDS, call).observe(seconds)
 
 
-def attempted(status: str, *, seconds: float, after_event: float | None) -> None:
+def attempted(status: str, outcome: object, *, seconds: float, after_event: float | None) -> None:
     """Count an attempt of a webhook; `after_event` is given for the first one of a delivery."""
-    ATTEMPTS.labels(status).inc()
+    labelled(ATTEMPTS, status).inc()
+    answer = getattr(outcome, "status", None)
+    labelled(OUTCOMES, f"{answer // 100}xx" if answer else _word(type(outcome).__name__)).inc()
     ATTEMPT_SECONDS.observe(seconds)
     if after_event is not None:
         SECONDS_TO_FIRST_ATTEMPT.observe(max(0.0, after_event))
@@ -138,6 +170,21 @@ def stored(
             "Upstream accounts that are turned away (token, balance); their jobs wait.",
             accounts_in_trouble,
         ),
+    ]
+
+
+def of_deliveries(*, pending: int, held: int, lanes_open: int) -> list[Metric]:
+    """What Postgres said just now of webhooks that have not ended."""
+    by_status = GaugeMetricFamily(
+        "edit_jobs_deliveries",
+        "Deliveries of webhooks that wait for an attempt (pending) or for their endpoint (held).",
+        labels=["status"],
+    )
+    by_status.add_metric(["pending"], pending)
+    by_status.add_metric(["held"], held)
+    return [
+        by_status,
+        _gauge("edit_jobs_lanes_open", "Receivers that are left alone for a while.", lanes_open),
     ]
 
 

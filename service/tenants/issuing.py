@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select, text, update
 
 from service.database import Connection
-from service.errors import Fault, InvalidInputError, LimitReachedError, NotFoundError
+from service.errors import AlreadyExpiredError, InvalidInputError, LimitReachedError, NotFoundError
 from service.ids import uuid7
 from service.tenants import audit, keys
 from service.tenants.models import ApiKeyRow, TenantRow
@@ -54,7 +54,8 @@ class KeyRecord:
 async def issue(connection: Connection, tenant_id: UUID, wish: Wish, *, actor: str) -> tuple[KeyRecord, str]:
     """Make a key for the tenant, which is there; returns it with its text, which is not seen again.
 
-    Raises InvalidInputError, and LimitReachedError when the tenant has as many live ones as it may.
+    Raises InvalidInputError, AlreadyExpiredError, and LimitReachedError when the tenant has as many live
+    ones as it may.
     """
     unknown = sorted(set(wish.scopes) - set(keys.SCOPES))
     if unknown or not wish.scopes:
@@ -132,9 +133,7 @@ async def _add(
     if wish.expires_at is not None:
         now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
         if wish.expires_at <= now:
-            raise InvalidInputError(
-                "A key has to expire in the future.", faults=[Fault("/expires_at", "is in the past")]
-            )
+            raise AlreadyExpiredError("A key has to expire in the future.")
     key_id, key = uuid7(), keys.new(kind)
     scopes = list(dict.fromkeys(wish.scopes)) if tenant_id else [keys.ADMIN]
     await connection.execute(

@@ -21,7 +21,7 @@ _ERASE = text(
     UPDATE webhook_deliveries AS delivery
     SET url = CASE WHEN origin ~ '^(replay:)?endpoint:' THEN url
                    ELSE regexp_replace(origin, '^replay:', '') || '/[deleted]' END,
-        reason = NULL, owner = NULL, lease_until = NULL,
+        reason = NULL, in_line = FALSE, owner = NULL, lease_until = NULL,
         status = CASE WHEN status IN ({ENDED_DELIVERIES}) THEN status ELSE 'cancelled' END,
         finished_at = coalesce(finished_at, {NOW})
     FROM event WHERE delivery.event_id = event.id

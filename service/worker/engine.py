@@ -31,8 +31,8 @@ from service.settings import Settings
 from service.telemetry import log, metrics
 from service.upstream.client import Upstream
 from service.upstream.scripted import Scripted
-from service.webhooks.attempt import connect
-from service.webhooks.sender import SLOTS, Sender
+from service.webhooks.feed import Feed
+from service.webhooks.sender import Sender
 
 SUBMIT_SLOTS = 100
 """Submits on the wire at once; each takes about a second."""
@@ -61,17 +61,15 @@ class Engine:
             read_slots=READ_SLOTS,
             submit_deadline=settings.submit_deadline_seconds,
         )
-        self._receivers = connect(connections=SLOTS, allowed=settings.webhook_allowed_networks)
-        self._sender = Sender(
+        self._sender = Sender.connect(self._database, settings, owner=owner.name, clock=clock)
+        self._feed = Feed(self._database, tick_seconds=settings.tick_seconds)
+        self._ledger = Ledger(
             self._database,
-            transport=self._receivers,
-            vault=settings.vault,
-            owner=owner.name,
-            waits=settings.webhook_retry_schedule,
-            tick_seconds=settings.tick_seconds,
+            public_url=settings.public_url,
             clock=clock,
+            on_told=self._told,
+            on_end=self._ended,
         )
-        self._ledger = Ledger(self._database, public_url=settings.public_url, clock=clock, on_end=self._ended)
         self._accounts = Accounts(
             self._database,
             self._upstream,
@@ -131,6 +129,7 @@ class Engine:
         self._loop("accounts", self._accounts.run)
         self._loop("history", self._history.run)
         self._loop("sender", self._sender.run)
+        self._loop("feed", self._feed.run)
         self._loop("upkeep", self._upkeep.run)
         log.info("worker.started", owner=self._leases.owner.name)
 
@@ -167,7 +166,7 @@ class Engine:
             await self._end(name)
         await self._bell.close()
         await self._upstream.close()
-        await self._receivers.aclose()
+        await self._sender.close()
         await self._beats.close()
         await self._database.close()
         log.info("worker.stopped")
@@ -180,8 +179,11 @@ class Engine:
         task.cancel()
         await asyncio.wait([task])
 
-    def _ended(self, job: Job) -> None:
+    def _told(self) -> None:
         self._sender.wake()
+        self._feed.wake()
+
+    def _ended(self, job: Job) -> None:
         self._claimer.place_freed()
 
     def _slot_freed(self) -> None:

@@ -1,9 +1,11 @@
 import asyncio
 import contextlib
 import gc
+import gzip
 import socket
 import struct
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import httpx
@@ -383,3 +385,108 @@ async def test_no_text_about_a_failure_names_the_urls_query() -> None:
             await client.get(f"{server.url}/hook?token=secret")
     assert "secret" not in str(failure.value)
     assert "not HTTP" in str(failure.value)
+
+
+async def test_what_comes_unasked_on_a_kept_connection_is_no_answer_to_the_next_request() -> None:
+    async def talkative(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if server.connections == 1:
+            await server.take(reader)
+            writer.write(OK + OK.replace(b"ok", b"no"))
+        await polite(server, reader, writer)
+
+    async with serving(talkative) as server, httpx.AsyncClient(transport=Transport()) as client:
+        for _ in range(2):
+            answer = await client.get(server.url, extensions=options(deadline=5))
+            assert answer.text == "ok"
+    assert server.connections == 2
+
+
+async def test_what_comes_unasked_later_closes_the_kept_connection() -> None:
+    async def talkative(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.take(reader)
+        writer.write(OK)
+        await more.wait()
+        writer.write(OK.replace(b"ok", b"no"))
+        await reader.read()
+
+    more = asyncio.Event()
+    async with serving(talkative) as server, httpx.AsyncClient(transport=Transport()) as client:
+        await client.get(server.url)
+        more.set()
+        await asyncio.wait_for(server.gone.wait(), 5)
+        answer = await client.get(server.url, extensions=options(deadline=5))
+        assert answer.text == "ok"
+    assert server.connections == 2
+
+
+async def test_a_connection_that_stays_idle_is_closed() -> None:
+    transport = Transport(keepalive_seconds=0.1)
+    async with serving(polite) as server, httpx.AsyncClient(transport=transport) as client:
+        await client.get(server.url)
+        await asyncio.wait_for(server.gone.wait(), 5)
+
+
+async def test_those_who_wait_for_a_connection_are_served_in_order_and_none_is_forgotten() -> None:
+    async with serving(polite) as server, httpx.AsyncClient(transport=Transport(connections=1)) as client:
+        callers = [asyncio.create_task(client.post(server.url, content=b"%d" % n)) for n in range(6)]
+        await asyncio.sleep(0)
+        callers[2].cancel()
+        await asyncio.wait(callers)
+        assert [body for _, body in server.requests] == [b"0", b"1", b"3", b"4", b"5"]
+    assert server.connections == 1
+
+
+async def test_an_interim_answer_is_not_the_answer_and_trailers_are_no_headers() -> None:
+    raw = (
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nx: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-late: 1\r\n\r\n"
+    )
+    async with serving(saying(raw)) as server, httpx.AsyncClient(transport=Transport()) as client:
+        answer = await client.get(server.url)
+    assert (answer.status_code, answer.text, answer.headers["x"]) == (200, "ok", "1")
+    assert "link" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\nconnection: close\r\n\r\n"]
+)
+async def test_a_body_without_a_length_ends_with_its_connection(head: bytes) -> None:
+    async with (
+        serving(saying(head, b"to the ", b"end")) as server,
+        httpx.AsyncClient(transport=Transport()) as client,
+    ):
+        assert (await client.get(server.url)).text == "to the end"
+
+
+async def test_the_answer_to_a_head_has_no_body() -> None:
+    head = saying(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")
+    async with serving(head) as server, httpx.AsyncClient(transport=Transport()) as client:
+        answer = await client.head(server.url, extensions=options(deadline=5))
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("coding", "body"),
+    [
+        ("gzip", gzip.compress(b"plain")),
+        ("deflate", zlib.compress(b"plain")),
+        ("deflate", zlib.compress(b"plain")[2:-4]),
+    ],
+)
+async def test_what_was_compressed_is_handed_on_as_it_was_before(coding: str, body: bytes) -> None:
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    async with serving(saying(head, body)) as server, httpx.AsyncClient(transport=Transport()) as client:
+        assert (await client.get(server.url)).text == "plain"
+
+
+async def test_what_is_not_compressed_as_it_says_is_unanswered() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope"
+    async with serving(saying(head)) as server, httpx.AsyncClient(transport=Transport()) as client:
+        with pytest.raises(UnansweredError, match="decompressed"):
+            await client.get(server.url)
+
+
+@pytest.mark.parametrize("url", ["ftp://a.test/", "http:///nowhere"])
+async def test_what_is_no_url_of_a_server_is_not_sent(url: str) -> None:
+    with pytest.raises(NotSentError):
+        await Transport().handle_async_request(httpx.Request("GET", url))

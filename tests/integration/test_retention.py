@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from harness.deliveries import a_turn
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -30,9 +31,6 @@ from service.jobs.usage import usage
 from service.tenants.models import PLATFORM_TOKEN_ID
 from service.tenants.tenant import Tenant
 from service.upstream.outcomes import Failed
-from service.webhooks import store as deliveries
-from service.webhooks.schedule import Delivered
-from service.webhooks.store import Record
 
 Accepting = Callable[..., Awaitable[Job]]
 Ending = Callable[..., Awaitable[Job]]
@@ -76,10 +74,8 @@ def there(job: Job | None) -> Job:
 
 
 async def delivery(database: Database) -> None:
-    async with database.transaction() as connection:
-        [claimed] = await deliveries.claim(connection, owner="w", lease=60, room=1, cap=1, busy={}, now=None)
-        record = Record(status_code=200, latency_ms=1, error=None, response=b"ok")
-        assert await deliveries.settle(connection, claimed, record, Delivered(), now=None)
+    [claimed] = (await a_turn(database, room=1)).claimed
+    assert (await a_turn(database, claimed, response=b"ok")).settled == {claimed.id}
 
 
 async def aged(database: Database, job: Job, days: float) -> Job:

@@ -264,3 +264,31 @@ async def test_an_id_cannot_leave_its_place_in_the_path() -> None:
     seen: list[httpx.Request] = []
     await upstream(answer(200), seen).status("../../v1/models/x?a=b#c", token="tok")
     assert seen[0].url.raw_path == b"/v1/requests/..%2F..%2Fv1%2Fmodels%2Fx%3Fa%3Db%23c/status"
+
+
+TOOK: list[tuple[dict[str, object], float | None]] = [
+    ({"created_at": "2026-06-16T06:03:31.500000+00:00", "finished_at": "2026-06-16T06:03:39+00:00"}, 7.5),
+    ({"created_at": "2026-06-16T06:03:31Z", "finished_at": "2026-06-16T08:03:32+02:00"}, 1.0),
+    ({"created_at": "2026-06-16T06:03:31+00:00"}, None),
+    ({"created_at": "2026-06-16T06:03:31+00:00", "finished_at": None}, None),
+    ({"created_at": "2026-06-16T06:03:31+00:00", "finished_at": "2026-06-16T06:03:30+00:00"}, None),
+    ({"created_at": "2026-06-16T06:03:31", "finished_at": "2026-06-16T06:03:39+00:00"}, None),
+    ({"created_at": "yesterday", "finished_at": 7}, None),
+]
+
+
+@pytest.mark.parametrize(("moments", "seconds"), TOOK)
+async def test_how_long_it_took_is_believed_where_it_can_be(
+    moments: dict[str, object], seconds: float | None
+) -> None:
+    body = {"status": "succeeded", "output": {"image": "https://x/1"}, **moments}
+    outcome = await upstream(answer(200, body)).result("r", token="tok")
+    assert outcome == Succeeded({"images": ["https://x/1"]}, seconds)
+
+
+async def test_a_token_that_cannot_stand_in_a_header_is_not_sent() -> None:
+    seen: list[httpx.Request] = []
+    client = upstream(answer(200, {"request_id": "0197"}), seen)
+    assert isinstance(await client.submit("a/b/c", {}, token="a\nb", not_after=1e9), Unreachable)
+    assert isinstance(await client.status("r", token="a\r\nx: y"), Unreachable)
+    assert seen == []

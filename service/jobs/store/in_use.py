@@ -1,4 +1,4 @@
-"""How much of its limits a tenant uses, of both modes together: counted along indexes of what is open."""
+"""How much of its limits a tenant uses: counted along indexes of what is open."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -6,15 +6,20 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import Connection
+from service.database.base import quoted
 from service.jobs.lifecycle import Status
 from service.jobs.store.table import HAS_ENDED
+from service.tenants.keys import MODES, Mode
 
+# Live and test have places of their own; the other limits are for both together.
 _IN_USE = text(
     f"""
     SELECT (SELECT count(*) FROM jobs
-            WHERE token_id IS NOT NULL AND NOT ({HAS_ENDED}) AND tenant_id = :tenant
+            WHERE token_id IS NOT NULL AND NOT ({HAS_ENDED}) AND tenant_id = :tenant AND mode = :mode
               AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())) AS in_flight,
-           (SELECT count(*) FROM jobs WHERE tenant_id = :tenant AND status = '{Status.ACCEPTED}') AS queued,
+           (SELECT count(*) FROM jobs
+            WHERE tenant_id = :tenant AND mode IN ({quoted(MODES)}) AND status = '{Status.ACCEPTED}'
+              AND deleted_at IS NULL) AS queued,
            (SELECT count(*) FROM webhook_endpoints WHERE tenant_id = :tenant) AS endpoints,
            (SELECT count(*) FROM api_keys WHERE tenant_id = :tenant AND revoked_at IS NULL
               AND (expires_at IS NULL OR expires_at > clock_timestamp())) AS keys
@@ -24,7 +29,7 @@ _IN_USE = text(
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """Jobs that hold a place upstream, jobs that wait here, webhook endpoints and live keys."""
+    """Jobs of one mode that hold a place upstream, jobs that wait here, webhook endpoints and live keys."""
 
     in_flight: int
     queued: int
@@ -32,6 +37,7 @@ class InUse:
     keys: int
 
 
-async def in_use(connection: Connection, tenant_id: UUID) -> InUse:
+async def in_use(connection: Connection, tenant_id: UUID, *, mode: Mode = "live") -> InUse:
     """All that is in use by this tenant now."""
-    return InUse(*(await connection.execute(_IN_USE, {"tenant": tenant_id})).one())
+    row = (await connection.execute(_IN_USE, {"tenant": tenant_id, "mode": mode})).one()
+    return InUse(*row)
