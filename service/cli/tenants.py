@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli import console
+from service.cli.limits import MOST, MaxEndpoints, MaxInFlight, MaxKeys, MaxQueued, RequestsPerSecond, Weight
 from service.cli.who import actor
 
 if TYPE_CHECKING:
@@ -18,28 +19,8 @@ app = typer.Typer(
     help="Create, list and change tenants, and give them an upstream token.", no_args_is_help=True
 )
 
-_MOST = 2**31 - 1
-
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tenant = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")]
-MaxInFlight = Annotated[
-    int | None,
-    typer.Option(min=0, max=_MOST, help="Most jobs it may have upstream at once.", show_default="1000"),
-]
-MaxQueued = Annotated[
-    int | None, typer.Option(min=0, max=_MOST, help="Most jobs that may wait here.", show_default="100000")
-]
-RequestsPerSecond = Annotated[
-    int | None, typer.Option(min=1, max=_MOST, help="Requests of all its keys.", show_default="1000")
-]
-MaxEndpoints = Annotated[
-    int | None, typer.Option(min=0, max=_MOST, help="Most webhook endpoints.", show_default="20")
-]
-MaxKeys = Annotated[int | None, typer.Option(min=0, max=_MOST, help="Most live keys.", show_default="100")]
-Weight = Annotated[
-    int | None,
-    typer.Option(min=1, max=1000, help="Its share when many wait, beside the others'.", show_default="1"),
-]
 
 
 def printable(name: str) -> str:
@@ -187,7 +168,7 @@ def enable(tenant: Tenant) -> None:
 def set_token(
     tenant: Tenant,
     max_in_flight: Annotated[
-        int, typer.Option(min=1, max=_MOST, help="Most jobs that it may have upstream at once.")
+        int, typer.Option(min=1, max=MOST, help="Most jobs that it may have upstream at once.")
     ] = 100,
 ) -> None:
     """Give a tenant an upstream token of its own, or another one, read from a prompt or standard input.
