@@ -28,7 +28,7 @@ GRANTED = {
     "webhook_endpoints": "SELECT, INSERT, UPDATE, DELETE",
     "webhook_deliveries": "SELECT, INSERT, UPDATE",
     "webhook_attempts": "SELECT, INSERT, UPDATE",
-    "webhook_secrets": "SELECT, INSERT, UPDATE",
+    "webhook_secrets": "SELECT, INSERT, UPDATE, DELETE",
     "webhook_lanes": "SELECT, INSERT, UPDATE, DELETE",
     "usage_days": "SELECT",
 }
@@ -63,6 +63,13 @@ def upgrade() -> None:
         sa.Column("expires_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.CheckConstraint("octet_length(public) = 32", name=op.f("ck_webhook_keys_public")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_keys")),
+    )
+    op.create_index(
+        "uq_webhook_keys_in_force",
+        "webhook_keys",
+        [sa.literal_column("(expires_at IS NULL)")],
+        unique=True,
+        postgresql_where="expires_at IS NULL",
     )
     op.create_table(
         "audit_log",
@@ -210,6 +217,7 @@ def upgrade() -> None:
         ondelete="SET NULL",
     )
     op.add_column("webhook_secrets", sa.Column("endpoint_id", sa.UUID(), nullable=True))
+    op.add_column("webhook_secrets", sa.Column("mode", sa.Text(), server_default="live", nullable=False))
     op.create_index("ix_webhook_secrets_endpoint_id", "webhook_secrets", ["endpoint_id"], unique=False)
     op.create_foreign_key(
         op.f("fk_webhook_secrets_endpoint_id"),
@@ -234,6 +242,8 @@ def upgrade() -> None:
         op.f("ck_webhook_deliveries_mode"), "webhook_deliveries", "mode IN ('live', 'test')"
     )
 
+    op.create_check_constraint(op.f("ck_webhook_secrets_mode"), "webhook_secrets", "mode IN ('live', 'test')")
+
     # The account of the scripted upstream, which jobs of test keys run on.
     op.execute("INSERT INTO upstream_tokens (id) VALUES ('00000000-0000-7000-8000-000000000002')")
     _build_the_second_wall()
@@ -248,6 +258,7 @@ def downgrade() -> None:
 
     op.drop_constraint(op.f("fk_webhook_secrets_endpoint_id"), "webhook_secrets", type_="foreignkey")
     op.drop_index("ix_webhook_secrets_endpoint_id", table_name="webhook_secrets")
+    op.drop_column("webhook_secrets", "mode")
     op.drop_column("webhook_secrets", "endpoint_id")
     op.drop_constraint(op.f("fk_webhook_deliveries_endpoint_id"), "webhook_deliveries", type_="foreignkey")
     op.drop_index("ix_webhook_deliveries_list_by_job", table_name="webhook_deliveries")
@@ -300,7 +311,8 @@ def _build_the_second_wall() -> None:
     """)
     op.execute("GRANT USAGE ON SCHEMA public TO edit_jobs_api")
     op.execute("GRANT SELECT ON alembic_version TO edit_jobs_api")
-    op.execute("GRANT SELECT (id, public, created_at, expires_at) ON webhook_keys TO edit_jobs_api")
+    # It signs what a caller tries an endpoint with. Private halves are sealed; what it makes is the first key.
+    op.execute("GRANT SELECT, INSERT ON webhook_keys TO edit_jobs_api")
     for table, privileges in (GRANTED | GRANTED_TO_OPERATORS).items():
         whose = "id" if table == "tenants" else "tenant_id"
         rule = f"{whose} = {TENANT}"

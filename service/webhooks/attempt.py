@@ -22,7 +22,7 @@ from service.webhooks.schedule import (
     Unreachable,
     Verdict,
 )
-from service.webhooks.signing import sign
+from service.webhooks.signing import Signer
 from service.webhooks.store import Claimed, Record
 
 MOST_READ = 16 * 1024
@@ -50,15 +50,13 @@ def connect(*, connections: int, allowed: Sequence[IPNetwork]) -> Transport:
     )
 
 
-async def post(
-    transport: Transport, delivery: Claimed, *, secrets: Sequence[str], deadline: float
-) -> Attempt:
+async def post(transport: Transport, delivery: Claimed, *, signer: Signer, deadline: float) -> Attempt:
     """Send it once; `deadline` is in seconds, for everything together."""
     begun = time.monotonic()
     request = httpx.Request(
         "POST",
         delivery.url,
-        headers=_headers(delivery, secrets),
+        headers=_headers(delivery, signer),
         content=delivery.body,
         extensions=options(deadline=deadline, max_bytes=MOST_READ, beyond="cut"),
     )
@@ -111,14 +109,14 @@ def tell(delivery: Claimed, attempt: Attempt, follows: Verdict, *, settled: bool
     )
 
 
-def _headers(delivery: Claimed, secrets: Sequence[str]) -> dict[str, str]:
+def _headers(delivery: Claimed, signer: Signer) -> dict[str, str]:
     event_id, timestamp = str(delivery.event_id), int(delivery.at.timestamp())
     return {
         "content-type": "application/json",
         "user-agent": f"edit-jobs/{__version__}",
         "webhook-id": event_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(delivery.body, event_id=event_id, timestamp=timestamp, secrets=secrets),
+        "webhook-signature": signer.sign(delivery.body, event_id=event_id, timestamp=timestamp),
         "webhook-attempt": str(delivery.attempt),
     }
 

@@ -181,8 +181,11 @@ class SecretRow(Base):
     # Signs until then beside its successor; null for the one in force.
     expires_at: Mapped[datetime | None]
     endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    # What the tenant's own is for: live and test have one each. An endpoint's is for its endpoint.
+    mode: Mapped[str] = mapped_column(server_default="live")
 
     __table_args__ = (
+        one_of("mode", MODES),
         Index("ix_webhook_secrets_tenant_id", "tenant_id"),
         Index("ix_webhook_secrets_endpoint_id", "endpoint_id"),
     )
@@ -197,7 +200,16 @@ class SigningKeyRow(Base):
     public: Mapped[bytes] = mapped_column(LargeBinary)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[CreatedAt]
-    # Published until then, beside its successor; null for the one that signs.
+    # Signs and is published until then, beside its successor; null for the one in force.
     expires_at: Mapped[datetime | None]
 
-    __table_args__ = (CheckConstraint("octet_length(public) = 32", name="public"),)
+    __table_args__ = (
+        CheckConstraint("octet_length(public) = 32", name="public"),
+        # Several processes may find at once that there is none yet.
+        Index(
+            "uq_webhook_keys_in_force",
+            text("(expires_at IS NULL)"),
+            unique=True,
+            postgresql_where="expires_at IS NULL",
+        ),
+    )

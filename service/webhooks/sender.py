@@ -21,8 +21,8 @@ from service.settings import Settings
 from service.telemetry import log
 from service.webhooks import store
 from service.webhooks.attempt import Attempt, connect, failed, post, tell
+from service.webhooks.keychain import Keychain
 from service.webhooks.schedule import Unreachable, verdict
-from service.webhooks.secrets import Keychain
 from service.webhooks.store import Claimed, Lane
 
 SLOTS = 200
@@ -188,12 +188,12 @@ class Sender:
     async def _make(self, delivery: Claimed, *, claimed_at: float) -> None:
         begun = time.monotonic()
         try:
-            secrets = await self._through_outages(lambda: self._keychain.of(delivery.tenant_id))
+            signer = await self._through_outages(lambda: self._keychain.of(delivery.tenant_id))
             begun = time.monotonic()
             if begun > claimed_at + MARGIN_SECONDS:
                 await self._give_back([delivery])  # the lease would not outlive the attempt
                 return
-            attempt = await post(self._transport, delivery, secrets=secrets, deadline=self._deadline)
+            attempt = await post(self._transport, delivery, signer=signer, deadline=self._deadline)
         except Exception as error:
             # A fault of ours, or no secret that can be read. It must not be tried again without a pause.
             self._report(error, "delivery.unsent", delivery_id=str(delivery.id))
