@@ -122,6 +122,28 @@ class NotDeletableError(ServiceError):
     status = 409
 
 
+class EndpointExistsError(ServiceError):
+    """The URL is registered already."""
+
+    code = "endpoint_exists"
+    status = 409
+
+
+class LimitReachedError(ServiceError):
+    """There are as many as there may be."""
+
+    # Not a 429: to wait does not help.
+    code = "limit_reached"
+    status = 409
+
+
+class NotRedeliverableError(ServiceError):
+    """The delivery cannot be made again."""
+
+    code = "not_redeliverable"
+    status = 409
+
+
 class IdempotencyKeyReusedError(ServiceError):
     """The Idempotency-Key was used for another request."""
 

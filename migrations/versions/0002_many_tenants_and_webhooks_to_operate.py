@@ -166,6 +166,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where="position IS NOT NULL",
     )
+    op.create_index("ix_events_created_at", "events", ["tenant_id", "mode", "created_at"], unique=False)
     op.create_index("ix_events_unplaced", "events", ["id"], unique=False, postgresql_where="position IS NULL")
     op.add_column("jobs", sa.Column("cost_due_at", postgresql.TIMESTAMP(timezone=True), nullable=True))
     op.create_index(
@@ -193,28 +194,21 @@ def upgrade() -> None:
     op.create_index(
         "ix_webhook_deliveries_list",
         "webhook_deliveries",
-        ["tenant_id", "mode", sa.literal_column("id DESC")],
+        ["tenant_id", "mode", "status", sa.literal_column("id DESC")],
         unique=False,
     )
     op.create_index(
         "ix_webhook_deliveries_list_by_endpoint",
         "webhook_deliveries",
-        ["endpoint_id", sa.literal_column("id DESC")],
+        ["endpoint_id", "status", sa.literal_column("id DESC")],
         unique=False,
+        postgresql_where="endpoint_id IS NOT NULL",
     )
     op.create_index(
         "ix_webhook_deliveries_list_by_job",
         "webhook_deliveries",
         ["job_id", sa.literal_column("id DESC")],
         unique=False,
-    )
-    op.create_foreign_key(
-        op.f("fk_webhook_deliveries_endpoint_id"),
-        "webhook_deliveries",
-        "webhook_endpoints",
-        ["endpoint_id"],
-        ["id"],
-        ondelete="SET NULL",
     )
     op.add_column("webhook_secrets", sa.Column("endpoint_id", sa.UUID(), nullable=True))
     op.add_column("webhook_secrets", sa.Column("mode", sa.Text(), server_default="live", nullable=False))
@@ -260,7 +254,6 @@ def downgrade() -> None:
     op.drop_index("ix_webhook_secrets_endpoint_id", table_name="webhook_secrets")
     op.drop_column("webhook_secrets", "mode")
     op.drop_column("webhook_secrets", "endpoint_id")
-    op.drop_constraint(op.f("fk_webhook_deliveries_endpoint_id"), "webhook_deliveries", type_="foreignkey")
     op.drop_index("ix_webhook_deliveries_list_by_job", table_name="webhook_deliveries")
     op.drop_index("ix_webhook_deliveries_list_by_endpoint", table_name="webhook_deliveries")
     op.drop_index("ix_webhook_deliveries_list", table_name="webhook_deliveries")
@@ -282,6 +275,7 @@ def downgrade() -> None:
     op.drop_index("ix_jobs_usage", table_name="jobs", postgresql_where="finished_at IS NOT NULL")
     op.drop_index("ix_jobs_cost_due", table_name="jobs", postgresql_where="cost_due_at IS NOT NULL")
     op.drop_column("jobs", "cost_due_at")
+    op.drop_index("ix_events_created_at", table_name="events")
     op.drop_index("ix_events_unplaced", table_name="events", postgresql_where="position IS NULL")
     op.drop_index("ix_events_feed", table_name="events", postgresql_where="position IS NOT NULL")
     op.alter_column("events", "sequence", existing_type=sa.INTEGER(), nullable=False)

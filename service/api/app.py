@@ -7,7 +7,18 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, Response
 
-from service.api import description, health, jobs, metrics, problems, runcomfy, runcomfy_errors
+from service.api import (
+    deliveries,
+    description,
+    endpoints,
+    health,
+    jobs,
+    metrics,
+    problems,
+    runcomfy,
+    runcomfy_errors,
+    signing,
+)
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
 from service.api.parts import Parts, keep
@@ -15,10 +26,15 @@ from service.api.request_id import RequestId
 from service.clock import Clock, postgres_time
 from service.database import Database, head
 from service.jobs.envelope import Envelope
+from service.jobs.lifecycle import END_EVENTS, TOLD_EVENTS
 from service.jobs.waiting import Line
 from service.queue import Bell
 from service.settings import Settings
 from service.tenants.keyring import Keyring
+from service.webhooks.attempt import connect
+from service.webhooks.forms import Forms
+from service.webhooks.keychain import Keychain
+from service.webhooks.trial import TRIALS
 
 
 def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
@@ -27,6 +43,8 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     envelope = Envelope(
         allowed_networks=settings.webhook_allowed_networks, default_expires_in=settings.default_expires_in
     )
+    forms = Forms(allowed_networks=settings.webhook_allowed_networks, events=TOLD_EVENTS, usual=END_EVENTS)
+    vault = settings.vault
     parts = Parts(
         database=database,
         keyring=Keyring(database),
@@ -34,9 +52,13 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         bell=Bell(settings.redis_url),
         clock=clock,
         line=Line(places=settings.upstream_max_in_flight, clock=clock),
+        forms=forms,
+        vault=vault,
+        keychain=Keychain(database, vault),
+        strangers=connect(connections=TRIALS, allowed=settings.webhook_allowed_networks),
         public_url=settings.public_url,
         schema_version=head(),
-        description=msgspec.json.encode(document(envelope.schema, public_url=settings.public_url)),
+        description=msgspec.json.encode(document(envelope.schema, forms, public_url=settings.public_url)),
     )
 
     @asynccontextmanager
@@ -50,6 +72,9 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         route_handlers=[
             *jobs.HANDLERS,
             *runcomfy.HANDLERS,
+            *endpoints.HANDLERS,
+            *deliveries.HANDLERS,
+            *signing.HANDLERS,
             *health.HANDLERS,
             metrics.show_metrics,
             description.show_description,

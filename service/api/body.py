@@ -8,7 +8,7 @@ from litestar.exceptions import InternalServerException
 
 from service.api.headers import header
 from service.errors import BadRequestError, Fault, TooLargeError, UnsupportedMediaTypeError
-from service.jobs.envelope import invalid
+from service.schema.faults import invalid
 
 LARGEST_BODY = 256 * 1024
 """Bytes; the application hands it to the framework, which counts also where no length is announced."""
@@ -39,3 +39,8 @@ async def json_body(request: Request[Any, Any, Any]) -> object:
         raise BadRequestError(f"The body is not JSON: {error}.") from None
     except UnicodeDecodeError:
         raise BadRequestError("The body is not JSON: it is not UTF-8.") from None
+
+
+async def json_or_nothing(request: Request[Any, Any, Any]) -> object:
+    """The same for a call whose body may be left out: an empty object then."""
+    return await json_body(request) if await request.body() else {}

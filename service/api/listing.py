@@ -2,13 +2,13 @@
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from service.api.query import Query, shown
+from service.clock import read_moment
 from service.jobs.filter import Filter
 from service.jobs.lifecycle import Status
 
@@ -17,9 +17,6 @@ USUAL_PAGE = 50
 MOST_PAIRS = 16
 """Of metadata; a job has no more."""
 PARAMETERS = ("status", "model", "external_id", "created_after", "created_before", "limit", "cursor")
-
-# RFC 3339, 5.6. Python's own reader also takes other forms of ISO 8601.
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +32,21 @@ def listing(raw: bytes) -> Listing:
     """What the query asks for; raises BadRequestError with everything that is wrong with it."""
     query = Query(raw, known=PARAMETERS, pairs="metadata")
     wanted = Filter(
-        statuses=_statuses(query),
+        statuses=frozenset(Status(word) for word in query.words("status", list(Status))),
         model=query.text("model"),
         external_id=query.text("external_id"),
         metadata=_metadata(query),
         since=_time(query, "created_after"),
         until=_time(query, "created_before"),
     )
-    asked = Listing(wanted, before=_before(query), limit=_limit(query))
+    asked = Listing(wanted, before=before(query), limit=page_size(query))
     query.check()
     return asked
 
 
 def cursor(last: UUID) -> str:
-    """Where the page after the job `last` begins; opaque to callers."""
+    """Where the page after the one that ends with `last` begins; opaque to callers."""
     return base64.urlsafe_b64encode(last.bytes).decode().rstrip("=")
-
-
-def _statuses(query: Query) -> frozenset[Status]:
-    words = query.several("status")
-    unknown = [word for word in words if word not in list(Status)]
-    if unknown:
-        names = ", ".join(shown(word) for word in unknown[:10])
-        query.fault(f"status must be one of {', '.join(Status)}, not {names}.")
-    return frozenset(Status(word) for word in words if word not in unknown)
 
 
 def _metadata(query: Query) -> dict[str, str]:
@@ -72,17 +60,15 @@ def _time(query: Query, name: str) -> datetime | None:
     text = query.single(name)
     if text is None:
         return None
-    try:
-        if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text.upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        pass
+    if (at := read_moment(text)) is not None:
+        return at
     hint = " (a + is written %2B in a query)" if " " in text else ""
     query.fault(f"{name} must be a time like 2026-01-31T18:00:00Z, not {shown(text)}{hint}.")
     return None
 
 
-def _limit(query: Query) -> int:
+def page_size(query: Query) -> int:
+    """The `limit`."""
     text = query.single("limit")
     if text is None:
         return USUAL_PAGE
@@ -92,7 +78,8 @@ def _limit(query: Query) -> int:
     return USUAL_PAGE
 
 
-def _before(query: Query) -> UUID | None:
+def before(query: Query) -> UUID | None:
+    """What the `cursor` stands for; None on the first page."""
     text = query.single("cursor")
     if text is None:
         return None
@@ -106,19 +93,27 @@ def _before(query: Query) -> UUID | None:
     return None
 
 
-def _parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+def parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """One of them in the API's own description."""
     return {"name": name, "in": "query", "description": description, "schema": schema, **more}
 
 
+LIMIT = parameter(
+    "limit",
+    "Most that are on a page.",
+    {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE},
+)
+CURSOR = parameter("cursor", "The `next_cursor` of a page.", {"type": "string"})
+
 DESCRIBED = [
-    _parameter(
+    parameter(
         "status",
         "Any of these; repeated, or with commas in between.",
         {"type": "array", "items": {"enum": list(Status)}},
     ),
-    _parameter("model", "The id of the model.", {"type": "string"}),
-    _parameter("external_id", "The caller's own name for the job.", {"type": "string"}),
-    _parameter(
+    parameter("model", "The id of the model.", {"type": "string"}),
+    parameter("external_id", "The caller's own name for the job.", {"type": "string"}),
+    parameter(
         "metadata",
         "`metadata.KEY=VALUE`: jobs with this pair in their metadata; of several all must be there.",
         {
@@ -130,17 +125,13 @@ DESCRIBED = [
         style="form",
         explode=True,
     ),
-    _parameter(
+    parameter(
         "created_after", "Jobs accepted at this time or later.", {"type": "string", "format": "date-time"}
     ),
-    _parameter(
+    parameter(
         "created_before", "Jobs accepted before this time.", {"type": "string", "format": "date-time"}
     ),
-    _parameter(
-        "limit",
-        "Most jobs on a page.",
-        {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE},
-    ),
-    _parameter("cursor", "The `next_cursor` of a page.", {"type": "string"}),
+    LIMIT,
+    CURSOR,
 ]
 """The same for the API's own description."""

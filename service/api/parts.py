@@ -7,18 +7,22 @@ from litestar import Litestar, Request
 
 from service.clock import Clock
 from service.database import Database
+from service.encryption import Vault
+from service.http import Transport
 from service.jobs.cancel import HOLD_SECONDS
 from service.jobs.envelope import Envelope
 from service.jobs.waiting import Line
 from service.queue import Bell
 from service.tenants.keyring import Keyring
+from service.webhooks.forms import Forms
+from service.webhooks.keychain import Keychain
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """`schema_version` is the oldest version of the database's schema that this code runs on.
 
-    `description` is the OpenAPI document; the holds are for how many seconds a cancel may wait, ours and
+    `strangers` is what calls receivers; `description` is the OpenAPI document; the holds are for how many seconds a cancel may wait, ours and
     that of RunComfy's interface.
     """
 
@@ -28,6 +32,10 @@ class Parts:
     bell: Bell
     clock: Clock
     line: Line
+    forms: Forms
+    vault: Vault
+    keychain: Keychain
+    strangers: Transport
     public_url: str
     schema_version: str
     description: bytes
@@ -41,6 +49,7 @@ class Parts:
 
     async def close(self) -> None:
         """Disconnect from everything."""
+        await self.strangers.aclose()
         await self.bell.close()
         await self.database.close()
 

@@ -33,6 +33,14 @@ class Query:
         """Its values; several come with commas in between, or by repeating the parameter."""
         return [word for value in self._given.get(name, []) for word in value.split(",")]
 
+    def words(self, name: str, known: Sequence[str]) -> frozenset[str]:
+        """The same where only these words are known."""
+        given = self.several(name)
+        if unknown := [word for word in given if word not in known]:
+            names = ", ".join(shown(word) for word in unknown[:10])
+            self.fault(f"{name} must be one of {', '.join(known)}, not {names}.")
+        return frozenset(given) & frozenset(known)
+
     def single(self, name: str) -> str | None:
         """Its only value; None without one."""
         values = self._given.get(name, [])

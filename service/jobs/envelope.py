@@ -9,11 +9,11 @@ from typing import Any
 
 from service import catalogue
 from service.catalogue import DEFAULT_MODEL, Prepared, Refused
-from service.errors import Fault, InvalidInputError
 from service.jobs.lifecycle import END_EVENTS, TOLD_EVENTS
 from service.jobs.models import ON_UNCONFIRMED, PRIORITIES
 from service.jobs.request import Request
 from service.schema import Schema
+from service.schema.faults import invalid
 from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, check_url
 
 SHORTEST_LIFE, LONGEST_LIFE = 10, 604_800
@@ -59,13 +59,6 @@ class Envelope:
             expires_in=given["expires_in"],
             on_unconfirmed=given["on_unconfirmed"],
         )
-
-
-def invalid(faults: Sequence[Fault]) -> InvalidInputError:
-    """The error that tells of these faults, the first of them also in its text."""
-    told = tuple(dict.fromkeys(faults))
-    first = f"{told[0].pointer or 'The body'} {told[0].message}"
-    return InvalidInputError(first + (f"; {len(told)} faults in all." if len(told) > 1 else "."), faults=told)
 
 
 def _prepared(body: object) -> Prepared | Refused | None:

@@ -3,13 +3,15 @@
 The same in answers and, without what a receiver does not need, in webhooks.
 """
 
-from datetime import UTC, datetime
-from typing import Any, overload
+from typing import Any
 
+from service.clock import moment
 from service.jobs.job import Job
 from service.jobs.models import PRIORITIES
 from service.jobs.store.reads import Entry
 from service.webhooks.store import Progress
+
+__all__ = ["document", "entry", "moment", "told"]
 
 
 def document(job: Job, *, public_url: str, delivery: Progress | None = None) -> dict[str, Any]:
@@ -58,17 +60,6 @@ def entry(happened: Entry) -> dict[str, Any]:
         "at": moment(happened.at),
         "data": happened.data,
     }
-
-
-@overload
-def moment(at: datetime) -> str: ...
-@overload
-def moment(at: datetime | None) -> str | None: ...
-def moment(at: datetime | None) -> str | None:
-    """RFC 3339 in UTC, always with microseconds, so that times also sort as text."""
-    if at is None:
-        return None
-    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def _cancel(job: Job) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from service.tenants.keys import Mode
 from service.webhooks import secrets, service_keys
 from service.webhooks.models import EndpointRow
 from service.webhooks.secrets import NoSecretError, Owner
+from service.webhooks.service_keys import Published
 from service.webhooks.signing import Signer
 
 REMEMBERED_SECONDS = 5.0
@@ -24,6 +25,7 @@ class Keychain:
         self._database = database
         self._vault = vault
         self._known: dict[Owner, tuple[float, Signer]] = {}
+        self._published: tuple[float, list[Published]] = (0.0, [])
 
     async def of(self, tenant_id: UUID, endpoint_id: UUID | None = None, *, mode: Mode = "live") -> Signer:
         """What signs for this endpoint or, without one, for the tenant's `callback_url`s of that mode.
@@ -42,9 +44,15 @@ class Keychain:
             self._known[owner] = (now + REMEMBERED_SECONDS, signer)
         return signer
 
-    def forget(self) -> None:
-        """Ask again the next time: something was changed here just now."""
-        self._known.clear()
+    async def published(self) -> list[Published]:
+        """The service's keys that sign for whoever wants `v1a`."""
+        now = time.monotonic()
+        until, keys = self._published
+        if until < now:
+            async with self._database.transaction() as connection:
+                keys = await service_keys.published(connection, self._vault)
+            self._published = (now + REMEMBERED_SECONDS, keys)
+        return keys
 
     async def _made(self, connection: Connection, owner: Owner) -> Signer:
         if owner.endpoint_id is None:

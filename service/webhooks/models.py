@@ -44,6 +44,8 @@ class EventRow(Base):
         CheckConstraint("(job_id IS NULL) = (sequence IS NULL)", name="about_a_job"),
         Index("ix_events_feed", "tenant_id", "mode", "position", postgresql_where="position IS NOT NULL"),
         Index("ix_events_unplaced", "id", postgresql_where="position IS NULL"),
+        # What was missed is looked for between two times.
+        Index("ix_events_created_at", "tenant_id", "mode", "created_at"),
         Index("uq_events_job_id_sequence", "job_id", "sequence", unique=True),
         # A job ends once, so it is told once that it ended.
         Index("uq_events_end", "job_id", unique=True, postgresql_where="is_end"),
@@ -75,8 +77,9 @@ class DeliveryRow(Base):
     created_at: Mapped[CreatedAt]
     finished_at: Mapped[datetime | None]
     mode: Mapped[str] = mapped_column(server_default="live")
-    # Where it goes to, unless that is a `callback_url`, or the endpoint was removed.
-    endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="SET NULL"))
+    # Where it goes to, unless that is a `callback_url`. It stays when the endpoint is removed: no foreign key,
+    # since that would go through all that an endpoint ever got.
+    endpoint_id: Mapped[UUID | None]
 
     __table_args__ = (
         one_of("status", DELIVERY_STATUSES),
@@ -94,9 +97,16 @@ class DeliveryRow(Base):
             "due_at",
             postgresql_where="status = 'pending'",
         ),
-        Index("ix_webhook_deliveries_list", "tenant_id", "mode", text("id DESC")),
+        # Lists, newest first: with the status, so that a rare one is not looked for among all the others.
+        Index("ix_webhook_deliveries_list", "tenant_id", "mode", "status", text("id DESC")),
         Index("ix_webhook_deliveries_list_by_job", "job_id", text("id DESC")),
-        Index("ix_webhook_deliveries_list_by_endpoint", "endpoint_id", text("id DESC")),
+        Index(
+            "ix_webhook_deliveries_list_by_endpoint",
+            "endpoint_id",
+            "status",
+            text("id DESC"),
+            postgresql_where="endpoint_id IS NOT NULL",
+        ),
         Index("ix_webhook_deliveries_leased", "lease_until", postgresql_where="status = 'delivering'"),
         {"postgresql_with": {"fillfactor": 85, "autovacuum_vacuum_scale_factor": 0.02}},
     )

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Table, insert, select, text
 
+from service.clock import moment
 from service.database import Connection
 from service.encryption import Vault
 from service.ids import uuid7
@@ -50,6 +51,11 @@ class Secret:
     secret: str
     created_at: datetime
     expires_at: datetime | None
+
+    def document(self, *, shown: bool = True) -> dict[str, str | None]:
+        """As it is answered; its text only where that is to be shown."""
+        told = {"created_at": moment(self.created_at), "expires_at": moment(self.expires_at)}
+        return {"secret": self.secret} | told if shown else told
 
 
 async def issue(

@@ -1,0 +1,136 @@
+"""Endpoints in Postgres. Changes to those of one tenant wait for each other (`lock`)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Row, Table, TextClause, bindparam, insert, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+
+from service.database import Connection
+from service.ids import uuid7
+from service.tenants.tenant import Tenant
+from service.webhooks.endpoint import MOST_COUNTED, Endpoint, lane
+from service.webhooks.forms import Registration
+from service.webhooks.models import EndpointRow
+from service.webhooks.store import NOW
+
+ENDPOINTS = cast("Table", EndpointRow.__table__)
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('endpoints of ' || CAST(:tenant AS text), 0))")
+
+_ROOM = text(
+    """
+    SELECT max_endpoints, (SELECT count(*) FROM webhook_endpoints WHERE tenant_id = :tenant_id AND mode = :mode)
+    FROM tenants WHERE id = :tenant_id
+    """
+)
+
+_AT = text(
+    """
+    SELECT id FROM webhook_endpoints
+    WHERE tenant_id = :tenant_id AND mode = :mode AND md5(url) = md5(:url) AND url = :url
+    """
+)
+
+
+def _seen(condition: str) -> TextClause:
+    waiting = (
+        "(SELECT count(*) FROM (SELECT FROM webhook_deliveries"
+        f" WHERE endpoint_id = endpoint.id AND status = '%s' LIMIT {MOST_COUNTED}) AS some)"
+    )
+    return text(
+        f"""
+        SELECT endpoint.id, endpoint.tenant_id, endpoint.mode, endpoint.url, endpoint.description,
+               endpoint.events, endpoint.signing, endpoint.created_at, endpoint.disabled_at,
+               endpoint.disabled_reason, endpoint.succeeded_at, endpoint.failing_since,
+               CASE WHEN lane.open_until > {NOW} THEN 'open'
+                    WHEN lane.open_until IS NOT NULL THEN 'half_open' ELSE 'closed' END AS breaker,
+               lane.open_until, {waiting % "pending"} AS pending, {waiting % "held"} AS held
+        FROM webhook_endpoints AS endpoint
+        LEFT JOIN webhook_lanes AS lane
+               ON lane.tenant_id = endpoint.tenant_id AND lane.origin = 'endpoint:' || endpoint.id
+        WHERE endpoint.tenant_id = :tenant_id AND endpoint.mode = :mode AND {condition}
+        ORDER BY endpoint.id DESC
+        """
+    )
+
+
+_ONE = _seen("endpoint.id = :id")
+_ALL = _seen("true")
+
+_LOCK_ROW = text(
+    "SELECT FROM webhook_endpoints WHERE tenant_id = :tenant_id AND mode = :mode AND id = :id FOR UPDATE"
+)
+_REMOVE = text("DELETE FROM webhook_endpoints WHERE id = :id")
+_FORGET_LANE = text("DELETE FROM webhook_lanes WHERE tenant_id = :tenant_id AND origin = :origin")
+
+
+async def lock(connection: Connection, tenant: Tenant) -> None:
+    """Whatever is counted or looked for of this tenant's endpoints stays so until the transaction ends."""
+    await connection.execute(_LOCK, {"tenant": tenant.id})
+
+
+async def room(connection: Connection, tenant: Tenant) -> tuple[int, int]:
+    """How many endpoints the tenant may have, and how many it has in this mode."""
+    row = (await connection.execute(_ROOM, _of(tenant))).one()
+    return row[0], row[1]
+
+
+async def at(connection: Connection, tenant: Tenant, url: str) -> UUID | None:
+    """The endpoint that is registered for this URL."""
+    rows = await connection.execute(_AT, _of(tenant) | {"url": url})
+    found: UUID | None = rows.scalar_one_or_none()
+    return found
+
+
+async def add(connection: Connection, tenant: Tenant, asked: Registration, *, now: datetime | None) -> UUID:
+    """Register it; the caller has looked whether it may be."""
+    endpoint_id = uuid7()
+    values: dict[str, Any] = {name: getattr(asked, name) for name in Registration.__slots__}
+    values |= {"id": endpoint_id, "tenant_id": tenant.id, "mode": tenant.mode}
+    await connection.execute(insert(ENDPOINTS).values(**values | ({"created_at": now} if now else {})))
+    return endpoint_id
+
+
+async def find(
+    connection: Connection, tenant: Tenant, endpoint_id: UUID, *, now: datetime | None, locked: bool = False
+) -> Endpoint | None:
+    """One of the tenant's; locked until the transaction ends if that is asked for."""
+    given = _of(tenant) | {"id": endpoint_id}
+    if locked:
+        await connection.execute(_LOCK_ROW, given)
+    row = (await connection.execute(_ONE, given | {"now": now})).one_or_none()
+    return row and _endpoint(row)
+
+
+async def every(connection: Connection, tenant: Tenant, *, now: datetime | None) -> list[Endpoint]:
+    """All of the tenant's in this mode, newest first."""
+    return [_endpoint(row) for row in await connection.execute(_ALL, _of(tenant) | {"now": now})]
+
+
+async def write(connection: Connection, endpoint: Endpoint, values: Mapping[str, Any]) -> None:
+    """Set these columns."""
+    if values:
+        await connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.id == endpoint.id).values(**values))
+
+
+async def forget_lane(connection: Connection, endpoint: Endpoint) -> None:
+    """How it stood with the receiver counts no more: its breaker is closed."""
+    await connection.execute(
+        _FORGET_LANE, {"tenant_id": endpoint.tenant_id, "origin": lane(endpoint.id)}
+    )
+
+
+async def remove(connection: Connection, endpoint: Endpoint) -> None:
+    """With its secrets; the caller has ended what is under way to it."""
+    await connection.execute(_REMOVE, {"id": endpoint.id})
+
+
+def _of(tenant: Tenant) -> dict[str, Any]:
+    return {"tenant_id": tenant.id, "mode": tenant.mode}
+
+
+def _endpoint(row: Row[Any]) -> Endpoint:
+    return Endpoint(**row._mapping)

@@ -1,0 +1,110 @@
+"""What a tenant does with its endpoints. Another tenant's, and those of the other mode, are not there."""
+
+from typing import Any
+from uuid import UUID
+
+from service.clock import Clock
+from service.database import Connection, Database
+from service.encryption import Vault
+from service.errors import EndpointExistsError, LimitReachedError, NotFoundError
+from service.tenants.tenant import Tenant
+from service.webhooks import endpoint_store, holding, secrets, service_keys
+from service.webhooks.endpoint import Endpoint
+from service.webhooks.forms import Change, Registration
+from service.webhooks.secrets import Owner, Secret
+
+
+async def register(
+    database: Database, vault: Vault, tenant: Tenant, asked: Registration, *, clock: Clock
+) -> tuple[Endpoint, str]:
+    """The new endpoint and its secret, which is not seen again.
+
+    Raises LimitReachedError, and EndpointExistsError for a URL that is registered already.
+    """
+    now = clock()
+    async with database.of_tenant(tenant.id) as connection:
+        await endpoint_store.lock(connection, tenant)
+        await _make_sure_is_new(connection, tenant, asked.url)
+        most, there_are = await endpoint_store.room(connection, tenant)
+        if there_are >= most:
+            raise LimitReachedError(
+                f"max_endpoints is {most}, and there are {there_are}: remove one, or ask an operator for more."
+            )
+        endpoint_id = await endpoint_store.add(connection, tenant, asked, now=now)
+        secret = await secrets.issue(connection, vault, tenant.id, endpoint_id=endpoint_id)
+        if asked.signing == "v1a":
+            # So that the key is published before anything is signed with it.
+            await service_keys.published(connection, vault)
+        return await found(connection, tenant, endpoint_id, clock=clock), secret
+
+
+async def every(database: Database, tenant: Tenant, *, clock: Clock) -> list[Endpoint]:
+    """All, newest first."""
+    async with database.of_tenant(tenant.id) as connection:
+        return await endpoint_store.every(connection, tenant, now=clock())
+
+
+async def one(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: Clock) -> Endpoint:
+    """Raises NotFoundError; so do the others."""
+    async with database.of_tenant(tenant.id) as connection:
+        return await found(connection, tenant, endpoint_id, clock=clock)
+
+
+async def change(
+    database: Database, tenant: Tenant, endpoint_id: UUID, asked: Change, *, clock: Clock
+) -> Endpoint:
+    """The endpoint as it is then; raises EndpointExistsError too."""
+    now = clock()
+    async with database.of_tenant(tenant.id) as connection:
+        await endpoint_store.lock(connection, tenant)
+        endpoint = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
+        moves = asked.url is not None and asked.url != endpoint.url
+        if asked.url is not None and moves:
+            await _make_sure_is_new(connection, tenant, asked.url)
+            await holding.move(connection, endpoint.id, url=asked.url, now=now)
+        given = {"url": asked.url, "events": asked.events, "description": asked.description}
+        values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        await endpoint_store.write(connection, endpoint, values)
+        if asked.enabled is False and endpoint.is_enabled:
+            await holding.disable(connection, endpoint.id, reason="asked", now=now)
+        elif asked.enabled and not endpoint.is_enabled:
+            await holding.enable(connection, endpoint.id, now=now)
+        if moves or (asked.enabled and not endpoint.is_enabled):
+            # Another receiver, or one that was mended: what was held against it counts no more.
+            await endpoint_store.write(connection, endpoint, {"failing_since": None, "failed_events": 0})
+            await endpoint_store.forget_lane(connection, endpoint)
+        return await found(connection, tenant, endpoint_id, clock=clock)
+
+
+async def remove(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: Clock) -> None:
+    """Nothing is sent to it any more; what was sent stays in the log."""
+    async with database.of_tenant(tenant.id) as connection:
+        endpoint = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
+        await holding.cancel(connection, endpoint.id, now=clock())
+        await endpoint_store.forget_lane(connection, endpoint)
+        await endpoint_store.remove(connection, endpoint)
+
+
+async def rotate_secret(
+    database: Database, vault: Vault, tenant: Tenant, endpoint_id: UUID, *, grace_seconds: int, clock: Clock
+) -> list[Secret]:
+    """All secrets that sign for it then, the new one last."""
+    async with database.of_tenant(tenant.id) as connection:
+        await found(connection, tenant, endpoint_id, clock=clock)
+        owner = Owner(tenant.id, endpoint_id)
+        return await secrets.rotate(connection, vault, owner, grace_seconds=grace_seconds)
+
+
+async def found(
+    connection: Connection, tenant: Tenant, endpoint_id: UUID, *, clock: Clock, locked: bool = False
+) -> Endpoint:
+    """For whoever has a transaction."""
+    endpoint = await endpoint_store.find(connection, tenant, endpoint_id, now=clock(), locked=locked)
+    if endpoint is None:
+        raise NotFoundError(f"There is no webhook endpoint {endpoint_id}.")
+    return endpoint
+
+
+async def _make_sure_is_new(connection: Connection, tenant: Tenant, url: str) -> None:
+    if (taken := await endpoint_store.at(connection, tenant, url)) is not None:
+        raise EndpointExistsError(f"The URL is registered already, as the endpoint {taken}.")
