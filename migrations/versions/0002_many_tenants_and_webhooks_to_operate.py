@@ -151,8 +151,17 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
         sa.Column("openings", sa.Integer(), server_default="0", nullable=False),
         sa.Column("open_until", postgresql.TIMESTAMP(timezone=True), nullable=True),
+        sa.Column("places", sa.Integer(), nullable=True),
+        sa.Column("ready_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name=op.f("fk_webhook_lanes_tenant_id")),
         sa.PrimaryKeyConstraint("tenant_id", "origin", name=op.f("pk_webhook_lanes")),
+    )
+    op.create_index(
+        "ix_webhook_lanes_ready",
+        "webhook_lanes",
+        ["ready_at"],
+        unique=False,
+        postgresql_where="ready_at IS NOT NULL",
     )
     op.add_column("api_keys", sa.Column("last_used_at", postgresql.TIMESTAMP(timezone=True), nullable=True))
     op.alter_column("api_keys", "tenant_id", existing_type=sa.UUID(), nullable=True)
@@ -191,6 +200,36 @@ def upgrade() -> None:
     op.add_column("webhook_deliveries", sa.Column("mode", sa.Text(), server_default="live", nullable=False))
     op.add_column("webhook_deliveries", sa.Column("endpoint_id", sa.UUID(), nullable=True))
     op.alter_column("webhook_deliveries", "job_id", existing_type=sa.UUID(), nullable=True)
+    op.add_column(
+        "webhook_deliveries", sa.Column("in_line", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
+    # Not `clock_timestamp()`: a default that changes while it is filled in would rewrite the table.
+    op.add_column(
+        "webhook_deliveries",
+        sa.Column(
+            "gives_up_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("now() + interval '4 days'"),
+            nullable=False,
+        ),
+    )
+    op.add_column(
+        "webhook_deliveries", sa.Column("past_attempts", sa.Integer(), server_default="0", nullable=False)
+    )
+    op.create_index(
+        "ix_webhook_deliveries_due",
+        "webhook_deliveries",
+        ["due_at"],
+        unique=False,
+        postgresql_where="status = 'pending' AND NOT in_line",
+    )
+    op.create_index(
+        "ix_webhook_deliveries_ageing",
+        "webhook_deliveries",
+        ["gives_up_at"],
+        unique=False,
+        postgresql_where="status = 'held' OR status = 'pending' AND in_line",
+    )
     op.create_index(
         "ix_webhook_deliveries_list",
         "webhook_deliveries",
@@ -235,6 +274,7 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("ck_webhook_deliveries_mode"), "webhook_deliveries", "mode IN ('live', 'test')"
     )
+    op.execute("CREATE SEQUENCE event_positions")
 
     op.create_check_constraint(op.f("ck_webhook_secrets_mode"), "webhook_secrets", "mode IN ('live', 'test')")
 
@@ -254,6 +294,19 @@ def downgrade() -> None:
     op.drop_index("ix_webhook_secrets_endpoint_id", table_name="webhook_secrets")
     op.drop_column("webhook_secrets", "mode")
     op.drop_column("webhook_secrets", "endpoint_id")
+    op.drop_index(
+        "ix_webhook_deliveries_ageing",
+        table_name="webhook_deliveries",
+        postgresql_where="status = 'held' OR status = 'pending' AND in_line",
+    )
+    op.drop_index(
+        "ix_webhook_deliveries_due",
+        table_name="webhook_deliveries",
+        postgresql_where="status = 'pending' AND NOT in_line",
+    )
+    op.drop_column("webhook_deliveries", "past_attempts")
+    op.drop_column("webhook_deliveries", "gives_up_at")
+    op.drop_column("webhook_deliveries", "in_line")
     op.drop_index("ix_webhook_deliveries_list_by_job", table_name="webhook_deliveries")
     op.drop_index("ix_webhook_deliveries_list_by_endpoint", table_name="webhook_deliveries")
     op.drop_index("ix_webhook_deliveries_list", table_name="webhook_deliveries")
@@ -281,6 +334,7 @@ def downgrade() -> None:
     op.alter_column("events", "sequence", existing_type=sa.INTEGER(), nullable=False)
     op.alter_column("events", "job_id", existing_type=sa.UUID(), nullable=False)
     op.drop_column("events", "position")
+    op.execute("DROP SEQUENCE event_positions")
     op.alter_column("api_keys", "tenant_id", existing_type=sa.UUID(), nullable=False)
     op.drop_column("api_keys", "last_used_at")
     op.drop_table("webhook_lanes")

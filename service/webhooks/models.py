@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, Sequence, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,6 +15,9 @@ SIGNINGS = ("v1", "v1a")
 DISABLED_REASONS = ("asked", "gone", "failing")
 """By its tenant; because it answered 410; because nothing has reached it for days."""
 ENDED_DELIVERIES = "'delivered', 'exhausted', 'cancelled'"
+
+EVENT_POSITIONS = Sequence("event_positions", metadata=Base.metadata)
+"""Places in the feed: what is stamped later has a higher one, whatever the stamper knows of the others."""
 
 
 class EventRow(Base):
@@ -69,7 +72,7 @@ class DeliveryRow(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     # The next attempt is not made before.
     due_at: Mapped[CreatedAt]
-    # Why it is where it is, where that is not plain: `gone`, `forbidden_address`, `attempts`, `age`.
+    # Why it is where it is, where that is not plain: `gone`, `forbidden_address`, `attempts`, `age`, `removed`.
     reason: Mapped[str | None]
     owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
@@ -80,6 +83,12 @@ class DeliveryRow(Base):
     # Where it goes to, unless that is a `callback_url`. It stays when the endpoint is removed: no foreign key,
     # since that would go through all that an endpoint ever got.
     endpoint_id: Mapped[UUID | None]
+    # Of a pending one: it was due and not taken at once, and is found by its lane's row from then on.
+    in_line: Mapped[bool] = mapped_column(server_default=text("false"))
+    # Four days after its event, or after somebody asked for it again.
+    gives_up_at: Mapped[datetime] = mapped_column(server_default=text("now() + interval '4 days'"))
+    # Those before it was asked for again: the schedule begins anew.
+    past_attempts: Mapped[int] = mapped_column(server_default="0")
 
     __table_args__ = (
         one_of("status", DELIVERY_STATUSES),
@@ -89,7 +98,9 @@ class DeliveryRow(Base):
         CheckConstraint("(status = 'delivering') = (owner IS NOT NULL)", name="owned_while_delivering"),
         CheckConstraint("attempts > 0 OR status NOT IN ('delivering', 'delivered')", name="attempted"),
         Index("uq_webhook_deliveries_event_id_url", "event_id", text("md5(url)"), unique=True),
-        # The claim goes from lane to lane along it, and looks only at the first due ones of each.
+        # What a claim looks at first: in the order of time, without what stands in a line.
+        Index("ix_webhook_deliveries_due", "due_at", postgresql_where="status = 'pending' AND NOT in_line"),
+        # The lines of the lanes.
         Index(
             "ix_webhook_deliveries_waiting",
             "tenant_id",
@@ -108,6 +119,12 @@ class DeliveryRow(Base):
             postgresql_where="endpoint_id IS NOT NULL",
         ),
         Index("ix_webhook_deliveries_leased", "lease_until", postgresql_where="status = 'delivering'"),
+        # What may become too old before anybody looks at it again.
+        Index(
+            "ix_webhook_deliveries_ageing",
+            "gives_up_at",
+            postgresql_where="status = 'held' OR status = 'pending' AND in_line",
+        ),
         {"postgresql_with": {"fillfactor": 85, "autovacuum_vacuum_scale_factor": 0.02}},
     )
 
@@ -161,22 +178,26 @@ class EndpointRow(Base):
 
 
 class LaneRow(Base):
-    """How it stands with one receiver of a tenant; there is none for a receiver with which all is well.
-
-    Locked before a claim counts what is under way in its lane.
-    """
+    """How it stands with one receiver of a tenant; there is none for a receiver with which all is well."""
 
     __tablename__ = "webhook_lanes"
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     # As in the deliveries.
     origin: Mapped[str] = mapped_column(primary_key=True)
+    # When something of it was last taken, or failed.
     served_at: Mapped[datetime | None]
     # Failures in a row, and how often in a row they have opened the breaker.
     failures: Mapped[int] = mapped_column(server_default="0")
     openings: Mapped[int] = mapped_column(server_default="0")
     # Nothing is sent before; then one probe.
     open_until: Mapped[datetime | None]
+    # Attempts at once while it recovers, twice as many after each success; null for as many as usual.
+    places: Mapped[int | None]
+    # When a claim has to look at its line; null while nobody stands there.
+    ready_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("ix_webhook_lanes_ready", "ready_at", postgresql_where="ready_at IS NOT NULL"),)
 
 
 class SecretRow(Base):
