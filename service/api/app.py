@@ -34,7 +34,7 @@ from service.tenants.keyring import Keyring
 from service.webhooks.attempt import connect
 from service.webhooks.forms import Forms
 from service.webhooks.keychain import Keychain
-from service.webhooks.trial import TRIALS
+from service.webhooks.trial import AT_ONCE
 
 
 def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
@@ -55,7 +55,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         forms=forms,
         vault=vault,
         keychain=Keychain(database, vault),
-        strangers=connect(connections=TRIALS, allowed=settings.webhook_allowed_networks),
+        strangers=connect(connections=AT_ONCE, allowed=settings.webhook_allowed_networks),
         public_url=settings.public_url,
         schema_version=head(),
         description=msgspec.json.encode(document(envelope.schema, forms, public_url=settings.public_url)),

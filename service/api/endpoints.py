@@ -48,9 +48,7 @@ async def show_endpoint(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     """Show an endpoint."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
-    found = await endpoints.one(
-        parts.database, request.auth.tenant, _id(endpoint_id), clock=parts.clock
-    )
+    found = await endpoints.one(parts.database, request.auth.tenant, _id(endpoint_id), clock=parts.clock)
     return Answer(document(found))
 
 
@@ -97,9 +95,7 @@ async def test_endpoint(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     """Send an endpoint a test event now."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
-    endpoint = await endpoints.one(
-        parts.database, request.auth.tenant, _id(endpoint_id), clock=parts.clock
-    )
+    endpoint = await endpoints.one(parts.database, request.auth.tenant, _id(endpoint_id), clock=parts.clock)
     made = await trial.make(endpoint, keychain=parts.keychain, transport=parts.strangers)
     return Answer(made)
 

@@ -128,9 +128,7 @@ DESCRIBED = [
     parameter(
         "created_after", "Jobs accepted at this time or later.", {"type": "string", "format": "date-time"}
     ),
-    parameter(
-        "created_before", "Jobs accepted before this time.", {"type": "string", "format": "date-time"}
-    ),
+    parameter("created_before", "Jobs accepted before this time.", {"type": "string", "format": "date-time"}),
     LIMIT,
     CURSOR,
 ]

@@ -52,9 +52,7 @@ def log_listing(raw: bytes) -> LogListing:
 def feed_listing(raw: bytes) -> FeedListing:
     """The same for the feed."""
     query = Query(raw, known=("after", "types", "limit"))
-    asked = FeedListing(
-        after=_after(query), types=query.words("types", FEED_EVENTS), limit=page_size(query)
-    )
+    asked = FeedListing(after=_after(query), types=query.words("types", FEED_EVENTS), limit=page_size(query))
     query.check()
     return asked
 

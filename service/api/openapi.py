@@ -3,13 +3,14 @@
 from typing import Any
 
 import service
-from service.api import jobs_description, runcomfy_description
+from service.api import jobs_description, runcomfy_description, webhooks_description
 from service.api.describing import OBJECT, PROBLEM, PROBLEM_ANSWER, TEXT, answer
 from service.schema import Schema
+from service.webhooks.forms import Forms
 
 
-def document(request: Schema, *, public_url: str) -> dict[str, Any]:
-    """The description; `request` is the schema of a request for a job."""
+def document(request: Schema, forms: Forms, *, public_url: str) -> dict[str, Any]:
+    """The description; `request` is the schema of a request for a job, `forms` have those about webhooks."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -22,6 +23,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
         "paths": {
             **jobs_description.paths(),
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
+            **webhooks_description.paths(),
             "/health/live": {"get": _health("Whether the process lives")},
             "/health/ready": {"get": _health("Whether it can do its work", refused=(503,))},
             "/metrics": {"get": _METRICS},
@@ -31,6 +33,7 @@ def document(request: Schema, *, public_url: str) -> dict[str, Any]:
             "schemas": {
                 **jobs_description.schemas(request),
                 **runcomfy_description.schemas(),
+                **webhooks_description.schemas(forms),
                 "Health": OBJECT
                 | {"required": ["status"], "properties": {"status": {"enum": ["ok", "degraded"]}}},
                 "Problem": PROBLEM,

@@ -22,8 +22,8 @@ from service.webhooks.keychain import Keychain
 class Parts:
     """`schema_version` is the oldest version of the database's schema that this code runs on.
 
-    `strangers` is what calls receivers; `description` is the OpenAPI document; the holds are for how many seconds a cancel may wait, ours and
-    that of RunComfy's interface.
+    `strangers` is what calls receivers. `description` is the OpenAPI document; the holds are for how many
+    seconds a cancel may wait, ours and that of RunComfy's interface.
     """
 
     database: Database

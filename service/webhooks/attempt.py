@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
+from uuid import UUID
 
 import httpx
 
@@ -32,6 +34,21 @@ KEPT_ALIVE_SECONDS = 5.0
 """Short: a POST that races the receiver's idle close fails, and is then sent again."""
 
 
+class Sendable(Protocol):
+    """What an attempt is made of; `at` is when it is made."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def event_id(self) -> UUID: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def at(self) -> datetime: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What came of it: for the schedule, and for the log."""
@@ -50,7 +67,7 @@ def connect(*, connections: int, allowed: Sequence[IPNetwork]) -> Transport:
     )
 
 
-async def post(transport: Transport, delivery: Claimed, *, signer: Signer, deadline: float) -> Attempt:
+async def post(transport: Transport, delivery: Sendable, *, signer: Signer, deadline: float) -> Attempt:
     """Send it once; `deadline` is in seconds, for everything together."""
     begun = time.monotonic()
     request = httpx.Request(
@@ -109,7 +126,7 @@ def tell(delivery: Claimed, attempt: Attempt, follows: Verdict, *, settled: bool
     )
 
 
-def _headers(delivery: Claimed, signer: Signer) -> dict[str, str]:
+def _headers(delivery: Sendable, signer: Signer) -> dict[str, str]:
     event_id, timestamp = str(delivery.event_id), int(delivery.at.timestamp())
     return {
         "content-type": "application/json",

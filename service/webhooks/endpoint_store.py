@@ -5,8 +5,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Row, Table, TextClause, bindparam, insert, text, update
-from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+from sqlalchemy import Row, Table, TextClause, insert, text, update
 
 from service.database import Connection
 from service.ids import uuid7
@@ -22,7 +21,8 @@ _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('endpoints of ' || C
 
 _ROOM = text(
     """
-    SELECT max_endpoints, (SELECT count(*) FROM webhook_endpoints WHERE tenant_id = :tenant_id AND mode = :mode)
+    SELECT max_endpoints,
+           (SELECT count(*) FROM webhook_endpoints WHERE tenant_id = :tenant_id AND mode = :mode)
     FROM tenants WHERE id = :tenant_id
     """
 )
@@ -38,7 +38,7 @@ _AT = text(
 def _seen(condition: str) -> TextClause:
     waiting = (
         "(SELECT count(*) FROM (SELECT FROM webhook_deliveries"
-        f" WHERE endpoint_id = endpoint.id AND status = '%s' LIMIT {MOST_COUNTED}) AS some)"
+        f" WHERE endpoint_id = endpoint.id AND status = '%s' LIMIT {MOST_COUNTED}) AS counted)"
     )
     return text(
         f"""
@@ -69,7 +69,7 @@ _FORGET_LANE = text("DELETE FROM webhook_lanes WHERE tenant_id = :tenant_id AND 
 
 async def lock(connection: Connection, tenant: Tenant) -> None:
     """Whatever is counted or looked for of this tenant's endpoints stays so until the transaction ends."""
-    await connection.execute(_LOCK, {"tenant": tenant.id})
+    await connection.execute(_LOCK, {"tenant": str(tenant.id)})
 
 
 async def room(connection: Connection, tenant: Tenant) -> tuple[int, int]:
@@ -102,7 +102,7 @@ async def find(
     if locked:
         await connection.execute(_LOCK_ROW, given)
     row = (await connection.execute(_ONE, given | {"now": now})).one_or_none()
-    return row and _endpoint(row)
+    return None if row is None else _endpoint(row)
 
 
 async def every(connection: Connection, tenant: Tenant, *, now: datetime | None) -> list[Endpoint]:
@@ -118,9 +118,7 @@ async def write(connection: Connection, endpoint: Endpoint, values: Mapping[str,
 
 async def forget_lane(connection: Connection, endpoint: Endpoint) -> None:
     """How it stood with the receiver counts no more: its breaker is closed."""
-    await connection.execute(
-        _FORGET_LANE, {"tenant_id": endpoint.tenant_id, "origin": lane(endpoint.id)}
-    )
+    await connection.execute(_FORGET_LANE, {"tenant_id": endpoint.tenant_id, "origin": lane(endpoint.id)})
 
 
 async def remove(connection: Connection, endpoint: Endpoint) -> None:

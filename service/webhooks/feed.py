@@ -1,7 +1,7 @@
 """The tenant's feed: every event, in the order in which they got their places, whether or not it was sent.
 
-An event has a place once it was stamped with one, which one worker at a time does, and only after the event was
-committed: whoever reads on from the last place they saw misses nothing and sees nothing twice, even where
+An event has a place once it was stamped with one, which one worker at a time does, and only after the event
+was committed: whoever reads on from the last place they saw misses nothing and sees nothing twice, even where
 transactions commit in another order than they began.
 """
 
@@ -45,7 +45,7 @@ async def read(
     return Stretch(events, end, has_more=count == READ_AT_ONCE)
 
 
-def reach(tenant: Tenant, *, after: int) -> Select[Any]:
+def reach(tenant: Tenant, *, after: int) -> Select[int, int]:
     """How many places are looked at, and the last of them."""
     place = EVENTS.c.position
     some = tenant.rows(EVENTS, place).where(place > after).order_by(place).limit(READ_AT_ONCE).subquery()

@@ -86,7 +86,8 @@ class Forms:
 
     def read_replay(self, body: object) -> Window:
         given = _read(self.replay, body)
-        since, until = (given[name] and read_moment(given[name]) for name in ("since", "until"))
+        since, until = read_moment(given["since"]), given["until"] and read_moment(given["until"])
+        assert since is not None, "the schema has checked it"
         return Window(since, until, frozenset(given["statuses"]))
 
 

@@ -1,7 +1,7 @@
 """What was sent and what is to be sent, newest first: for the tenant whose it is.
 
-A page costs what is on it, however much is stored: it is read along an index that ends in the id, one for each
-status, since an index that begins with the status is in the order of ids only within each.
+A page costs what is on it, however much is stored: it is read along an index that ends in the id, for each
+status by itself, since an index that begins with the status is in the order of ids only within each.
 """
 
 from dataclasses import dataclass

@@ -72,7 +72,8 @@ class DeliveryRow(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     # The next attempt is not made before.
     due_at: Mapped[CreatedAt]
-    # Why it is where it is, where that is not plain: `gone`, `forbidden_address`, `attempts`, `age`, `removed`.
+    # Why it is where it is, where that is not plain: `gone`, `forbidden_address`, `attempts`, `age`,
+    # `removed`.
     reason: Mapped[str | None]
     owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
@@ -80,8 +81,8 @@ class DeliveryRow(Base):
     created_at: Mapped[CreatedAt]
     finished_at: Mapped[datetime | None]
     mode: Mapped[str] = mapped_column(server_default="live")
-    # Where it goes to, unless that is a `callback_url`. It stays when the endpoint is removed: no foreign key,
-    # since that would go through all that an endpoint ever got.
+    # Where it goes to, unless that is a `callback_url`. It stays when the endpoint is removed: no foreign
+    # key, since that would go through all that an endpoint ever got.
     endpoint_id: Mapped[UUID | None]
     # Of a pending one: it was due and not taken at once, and is found by its lane's row from then on.
     in_line: Mapped[bool] = mapped_column(server_default=text("false"))

@@ -54,8 +54,8 @@ class Secret:
 
     def document(self, *, shown: bool = True) -> dict[str, str | None]:
         """As it is answered; its text only where that is to be shown."""
-        told = {"created_at": moment(self.created_at), "expires_at": moment(self.expires_at)}
-        return {"secret": self.secret} | told if shown else told
+        text = {"secret": self.secret} if shown else {}
+        return {**text, "created_at": moment(self.created_at), "expires_at": moment(self.expires_at)}
 
 
 async def issue(

@@ -1,0 +1,236 @@
+"""Calls about webhooks in the API's own description: paths, and the schemas they name."""
+
+from typing import Any
+
+from service.api import log_listing
+from service.api.describing import ID, OBJECT, TEXT, TIME, answer, call, or_null, record, ref
+from service.jobs.lifecycle import TOLD_EVENTS
+from service.tenants.keys import MODES
+from service.webhooks.endpoint import BREAKER_STATES, MOST_COUNTED, STATUSES
+from service.webhooks.forms import Forms
+from service.webhooks.models import DELIVERY_STATUSES, DISABLED_REASONS, SIGNINGS
+from service.webhooks.replay import MOST
+
+
+def paths() -> dict[str, Any]:
+    """All paths."""
+    body = (400, 413, 415, 422)
+    endpoint = answer("The endpoint.", "Endpoint")
+    return {
+        "/v1/webhook-endpoints": {
+            "post": call(
+                "Register an endpoint",
+                {
+                    "201": answer("The endpoint, with its secret, which is not shown again.", "NewEndpoint")
+                    | {"headers": {"Location": {"description": "The endpoint's URL.", "schema": TEXT}}}
+                },
+                refused=(*body, 409),
+                body="Registration",
+            ),
+            "get": call("List endpoints", {"200": answer("All, newest first.", "Endpoints")}, refused=(400,)),
+        },
+        "/v1/webhook-endpoints/{endpoint_id}": {
+            "get": call("Show an endpoint", {"200": endpoint}, refused=(400, 404)),
+            "patch": call(
+                "Change an endpoint", {"200": endpoint}, refused=(*body, 404, 409), body="EndpointChange"
+            ),
+            "delete": call(
+                "Remove an endpoint",
+                {"204": {"description": "Nothing is sent to it any more."}},
+                refused=(400, 404),
+            ),
+            "parameters": [_ENDPOINT_ID],
+        },
+        "/v1/webhook-endpoints/{endpoint_id}/rotate-secret": {
+            "post": _optional(
+                call(
+                    "Give an endpoint a new secret",
+                    {"200": answer("The new secret, which is not shown again.", "NewSecret")},
+                    refused=(*body, 404),
+                    body="Rotation",
+                )
+            ),
+            "parameters": [_ENDPOINT_ID],
+        },
+        "/v1/webhook-endpoints/{endpoint_id}/test": {
+            "post": call(
+                "Send an endpoint a test event now",
+                {"200": answer("What came of it.", "Trial")},
+                refused=(400, 404),
+            ),
+            "parameters": [_ENDPOINT_ID],
+        },
+        "/v1/webhook-endpoints/{endpoint_id}/replay": {
+            "post": call(
+                "Send an endpoint again what it missed",
+                {"202": answer("How many events are on their way.", "Replayed")},
+                refused=(*body, 404, 409),
+                body="Replay",
+            ),
+            "parameters": [_ENDPOINT_ID],
+        },
+        "/v1/webhook-deliveries": {
+            "get": call(
+                "List deliveries", {"200": answer("A page, newest first.", "Deliveries")}, refused=(400,)
+            )
+            | {"parameters": log_listing.DESCRIBED},
+        },
+        "/v1/webhook-deliveries/{delivery_id}": {
+            "get": call(
+                "Show a delivery with every attempt",
+                {"200": answer("The delivery.", "DeliveryWithAttempts")},
+                refused=(400, 404),
+            ),
+            "parameters": [_DELIVERY_ID],
+        },
+        "/v1/webhook-deliveries/{delivery_id}/redeliver": {
+            "post": call(
+                "Send a delivery once more",
+                {"202": answer("It is on its way.", "Delivery")},
+                refused=(400, 404, 409),
+            ),
+            "parameters": [_DELIVERY_ID],
+        },
+        "/v1/events": {
+            "get": call(
+                "Read the feed of events", {"200": answer("A page, oldest first.", "Feed")}, refused=(400,)
+            )
+            | {"parameters": log_listing.FEED_DESCRIBED},
+        },
+        "/v1/signing-secret": {
+            "get": call(
+                "Show the secret that signs what goes to a callback URL",
+                {"200": answer("The secret in force, and those that still sign beside it.", "OwnSecret")},
+                refused=(400, 404),
+            ),
+        },
+        "/v1/signing-secret/rotate": {
+            "post": _optional(
+                call(
+                    "Give the tenant a new secret",
+                    {"200": answer("The same, after it.", "OwnSecret")},
+                    refused=body,
+                    body="Rotation",
+                )
+            ),
+        },
+        "/.well-known/webhook-keys.json": {
+            "get": _without_key(
+                call(
+                    "Publish the keys that verify `v1a` signatures",
+                    {"200": answer("A JSON Web Key Set.", "WebhookKeys")},
+                    refused=(400,),
+                )
+            ),
+        },
+    }
+
+
+def schemas(forms: Forms) -> dict[str, Any]:
+    """What the paths refer to."""
+    endpoint, delivery, secret = _endpoint(), _delivery(), _secret()
+    event = record(id=ID, type={"enum": list(log_listing.FEED_EVENTS)}, timestamp=TIME, api_version=TEXT)
+    event["properties"]["data"] = OBJECT
+    jwk = record(
+        kty={"const": "OKP"}, crv={"const": "Ed25519"}, use={"const": "sig"}, alg={"const": "EdDSA"},
+        kid=ID, x={"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
+    )  # fmt: skip
+    return {
+        "Registration": forms.registration.document,
+        "EndpointChange": forms.change.document,
+        "Rotation": forms.rotation.document,
+        "Replay": forms.replay.document,
+        "Endpoint": endpoint,
+        "NewEndpoint": record(**endpoint["properties"], secret=_SECRET),
+        "Endpoints": record(data={"type": "array", "items": ref("Endpoint")}),
+        "NewSecret": record(**secret, previous={"type": "array", "items": _ENDS}),
+        "OwnSecret": record(**secret, previous={"type": "array", "items": record(**secret)}),
+        "Trial": _trial(),
+        "Replayed": record(replayed={"type": "integer", "minimum": 0, "maximum": MOST}),
+        "Delivery": delivery,
+        "DeliveryWithAttempts": record(
+            **delivery["properties"], attempts={"type": "array", "items": _attempt()}
+        ),
+        "Deliveries": record(data={"type": "array", "items": ref("Delivery")}, next_cursor=or_null(TEXT)),
+        "Event": event,
+        "Feed": record(
+            data={"type": "array", "items": ref("Event")}, next_cursor=TEXT, has_more={"type": "boolean"}
+        ),
+        "WebhookKeys": record(keys={"type": "array", "items": jwk}),
+    }
+
+
+def _endpoint() -> dict[str, Any]:
+    count = {"type": "integer", "minimum": 0, "maximum": MOST_COUNTED}
+    return record(
+        id=ID,
+        url=TEXT,
+        events={"type": "array", "items": {"enum": list(TOLD_EVENTS)}},
+        description=TEXT,
+        signing={"enum": list(SIGNINGS)},
+        mode={"enum": list(MODES)},
+        enabled={"type": "boolean"},
+        status={"enum": list(STATUSES)},
+        disabled_at=or_null(TIME),
+        disabled_reason=or_null({"enum": list(DISABLED_REASONS)}),
+        failing_since=or_null(TIME),
+        last_success_at=or_null(TIME),
+        breaker=record(state={"enum": list(BREAKER_STATES)}, open_until=or_null(TIME)),
+        waiting=record(pending=count, held=count),
+        created_at=TIME,
+    )
+
+
+def _delivery() -> dict[str, Any]:
+    return record(
+        id=ID,
+        event_id=ID,
+        type=TEXT,
+        job_id=or_null(ID),
+        endpoint_id=or_null(ID),
+        url=TEXT,
+        status={"enum": list(DELIVERY_STATUSES)},
+        reason=or_null(TEXT),
+        attempt_count={"type": "integer", "minimum": 0},
+        next_attempt_at=or_null(TIME),
+        created_at=TIME,
+        finished_at=or_null(TIME),
+        mode={"enum": list(MODES)},
+    )
+
+
+def _attempt() -> dict[str, Any]:
+    return record(
+        number={"type": "integer", "minimum": 1},
+        at=TIME,
+        status_code=or_null({"type": "integer"}),
+        latency_ms={"type": "integer", "minimum": 0},
+        error=or_null(TEXT),
+        response=TEXT,
+    )
+
+
+def _trial() -> dict[str, Any]:
+    made = _attempt()["properties"]
+    del made["number"]
+    return record(event_id=ID, url=TEXT, delivered={"type": "boolean"}, **made)
+
+
+def _secret() -> dict[str, Any]:
+    return {"secret": _SECRET, "created_at": TIME, "expires_at": or_null(TIME)}
+
+
+def _optional(described: dict[str, Any]) -> dict[str, Any]:
+    return described | {"requestBody": described["requestBody"] | {"required": False}}
+
+
+def _without_key(described: dict[str, Any]) -> dict[str, Any]:
+    answers = described["responses"].items()
+    kept = {status: told for status, told in answers if status not in ("401", "403")}
+    return described | {"responses": kept, "security": []}
+
+
+_SECRET = {"type": "string", "pattern": "^whsec_[A-Za-z0-9+/]{43}=$"}
+_ENDS = record(created_at=TIME, expires_at=or_null(TIME))
+_ENDPOINT_ID = {"name": "endpoint_id", "in": "path", "required": True, "schema": ID}
+_DELIVERY_ID = {"name": "delivery_id", "in": "path", "required": True, "schema": ID}
