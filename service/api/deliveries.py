@@ -14,7 +14,7 @@ from service.api.listing import cursor
 from service.api.log_listing import feed_cursor, feed_listing, log_listing
 from service.api.parts import Parts
 from service.errors import NotFoundError
-from service.webhooks import feed, log, replay
+from service.webhooks import feed_reader, log, replay
 
 PATH = "/v1/webhook-deliveries"
 
@@ -57,7 +57,7 @@ async def redeliver(request: Asked, delivery_id: FromPath[str]) -> Answer:
 async def read_feed(request: Asked) -> Answer:
     """Read the feed of events, oldest first."""
     asked = feed_listing(request.scope["query_string"])
-    stretch = await feed.read(
+    stretch = await feed_reader.read(
         Parts.of(request).database,
         request.auth.tenant,
         after=asked.after,
