@@ -15,6 +15,7 @@ from service.api.parts import Parts
 from service.errors import NotFoundError
 from service.webhooks import endpoints, replay, trial
 from service.webhooks.endpoint import document
+from service.webhooks.forms import read_replay, read_rotation
 
 PATH = "/v1/webhook-endpoints"
 UNSTORED = {"Cache-Control": "no-store"}
@@ -77,7 +78,7 @@ async def rotate_secret(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     """Give an endpoint a new secret."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
-    grace = parts.forms.read_rotation(await json_or_nothing(request))
+    grace = read_rotation(await json_or_nothing(request))
     *previous, new = await endpoints.rotate_secret(
         parts.database,
         parts.vault,
@@ -105,7 +106,7 @@ async def replay_events(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     """Send an endpoint again what it missed."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
-    window = parts.forms.read_replay(await json_body(request))
+    window = read_replay(await json_body(request))
     replayed = await replay.replay(
         parts.database, request.auth.tenant, _id(endpoint_id), window, clock=parts.clock
     )

@@ -13,6 +13,7 @@ from service.api.endpoints import UNSTORED
 from service.api.parts import Parts
 from service.errors import NotFoundError
 from service.webhooks import secrets
+from service.webhooks.forms import read_rotation
 from service.webhooks.secrets import Owner, Secret
 from service.webhooks.signing import jwk
 
@@ -35,7 +36,7 @@ async def rotate_own_secret(request: Asked) -> Answer:
     """Give the tenant a new secret."""
     query.nothing(request.scope["query_string"])
     parts, tenant = Parts.of(request), request.auth.tenant
-    grace = parts.forms.read_rotation(await json_or_nothing(request))
+    grace = read_rotation(await json_or_nothing(request))
     async with parts.database.of_tenant(tenant.id) as connection:
         owner = Owner(tenant.id, mode=tenant.mode)
         found = await secrets.rotate(connection, parts.vault, owner, grace_seconds=grace)

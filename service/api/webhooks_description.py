@@ -7,7 +7,7 @@ from service.api.describing import ID, OBJECT, TEXT, TIME, answer, call, or_null
 from service.jobs.lifecycle import TOLD_EVENTS
 from service.tenants.keys import MODES
 from service.webhooks.endpoint import BREAKER_STATES, MOST_COUNTED, STATUSES
-from service.webhooks.forms import Forms
+from service.webhooks.forms import REPLAY, ROTATION, Forms
 from service.webhooks.models import DELIVERY_STATUSES, DISABLED_REASONS, SIGNINGS
 from service.webhooks.replay import MOST
 
@@ -138,8 +138,8 @@ def schemas(forms: Forms) -> dict[str, Any]:
     return {
         "Registration": forms.registration.document,
         "EndpointChange": forms.change.document,
-        "Rotation": forms.rotation.document,
-        "Replay": forms.replay.document,
+        "Rotation": ROTATION.document,
+        "Replay": REPLAY.document,
         "Endpoint": endpoint,
         "NewEndpoint": record(**endpoint["properties"], secret=_SECRET),
         "Endpoints": record(data={"type": "array", "items": ref("Endpoint")}),

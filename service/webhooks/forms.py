@@ -68,9 +68,6 @@ class Forms:
         formats = {"endpoint-url": why_not}
         self.registration = Schema(_object("A new endpoint", fields, required=("url",)), formats=formats)
         self.change = Schema(_object("A change", changed | {"enabled": _ENABLED}), formats=formats)
-        self.rotation = Schema(_object("A rotation", {"grace_seconds": _GRACE}))
-        times = {"date-time": _why_no_time}
-        self.replay = Schema(_object("A replay", _REPLAY, required=("since",)), formats=times)
 
     def read_registration(self, body: object) -> Registration:
         """Raises InvalidInputError with every fault; so do the others."""
@@ -79,16 +76,19 @@ class Forms:
     def read_change(self, body: object) -> Change:
         return Change(**_read(self.change, body))
 
-    def read_rotation(self, body: object) -> int:
-        """For how many seconds what was known before still signs."""
-        grace: int = _read(self.rotation, body)["grace_seconds"]
-        return grace
 
-    def read_replay(self, body: object) -> Window:
-        given = _read(self.replay, body)
-        since, until = read_moment(given["since"]), given["until"] and read_moment(given["until"])
-        assert since is not None, "the schema has checked it"
-        return Window(since, until, frozenset(given["statuses"]))
+def read_rotation(body: object) -> int:
+    """For how many seconds what was known before still signs."""
+    grace: int = _read(ROTATION, body)["grace_seconds"]
+    return grace
+
+
+def read_replay(body: object) -> Window:
+    """Which events to send again."""
+    given = _read(REPLAY, body)
+    since, until = read_moment(given["since"]), given["until"] and read_moment(given["until"])
+    assert since is not None, "the schema has checked it"
+    return Window(since, until, frozenset(given["statuses"]))
 
 
 def _why_no_time(text: str) -> str | None:
@@ -177,3 +177,6 @@ _REPLAY = {
         "default": list(USUALLY_REPLAYED),
     },
 }
+
+ROTATION = Schema(_object("A rotation", {"grace_seconds": _GRACE}))
+REPLAY = Schema(_object("A replay", _REPLAY, required=("since",)), formats={"date-time": _why_no_time})

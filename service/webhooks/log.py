@@ -23,7 +23,7 @@ ATTEMPTS = cast("Table", AttemptRow.__table__)
 # A plan made for any value may go through all that is the tenant's to find the little that is one endpoint's.
 _PLAN_FOR_THESE_VALUES = text("SET LOCAL plan_cache_mode = force_custom_plan")
 
-_SHOWN = (
+SHOWN = (
     "id", "event_id", "job_id", "endpoint_id", "url", "status", "reason", "attempts", "due_at", "created_at",
     "finished_at", "mode",
 )  # fmt: skip
@@ -152,7 +152,7 @@ def attempt(tried: Tried) -> dict[str, Any]:
 
 
 def _columns() -> list[Any]:
-    return [DELIVERIES.c[name] for name in _SHOWN]
+    return [DELIVERIES.c[name] for name in SHOWN]
 
 
 def _with_type(some: Select[Any]) -> Select[Any]:
