@@ -53,6 +53,31 @@ class Settings(BaseSettings):
         description="Seconds before each attempt of a webhook, comma-separated",
         min_length=1,
     )
+    webhook_deadline_seconds: Seconds = Field(
+        15,
+        le=60,
+        description="For an attempt of a webhook, from looking up the name to the end of the answer",
+    )
+    webhook_slots: Count = Field(
+        200, description="Most attempts at once in one worker; a quarter of them may be one tenant's"
+    )
+    webhook_lane_slots: Count = Field(
+        4, description="Most attempts at once to one endpoint, or one origin of a tenant's `callback_url`s"
+    )
+    webhook_breaker_failures: Count = Field(
+        5, description="Failures in a row after which a receiver is left alone for a while"
+    )
+    webhook_breaker_seconds: Seconds = Field(
+        30, description="For how long; doubled each time the next attempt fails too"
+    )
+    webhook_breaker_longest_seconds: Seconds = Field(1800, description="And never longer than this")
+    webhook_disable_days: Seconds = Field(
+        5, description="An endpoint that nothing has reached for so many days is disabled"
+    )
+    webhook_disable_events: Count = Field(3, description="If at least so many events have failed since")
+    webhook_disable_hours: Seconds = Field(
+        12, description="And at least so many hours lie between the first failure and the last"
+    )
     lease_seconds: Seconds = Field(
         8, description="For how long a worker that says nothing keeps its jobs; renewed four times as often"
     )

@@ -55,6 +55,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         forms=forms,
         vault=vault,
         keychain=Keychain(database, vault),
+        webhook_deadline=settings.webhook_deadline_seconds,
         strangers=connect(connections=AT_ONCE, allowed=settings.webhook_allowed_networks),
         public_url=settings.public_url,
         schema_version=head(),

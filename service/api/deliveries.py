@@ -48,7 +48,7 @@ async def redeliver(request: Asked, delivery_id: FromPath[str]) -> Answer:
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
     delivery = await replay.redeliver(
-        parts.database, request.auth.tenant, _id(delivery_id), clock=parts.clock
+        parts.database, request.auth.tenant, _id(delivery_id), bell=parts.bell, clock=parts.clock
     )
     return Answer(log.document(delivery), status=202)
 

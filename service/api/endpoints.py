@@ -60,7 +60,7 @@ async def change_endpoint(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     parts = Parts.of(request)
     asked = parts.forms.read_change(await json_body(request))
     changed = await endpoints.change(
-        parts.database, request.auth.tenant, _id(endpoint_id), asked, clock=parts.clock
+        parts.database, request.auth.tenant, _id(endpoint_id), asked, bell=parts.bell, clock=parts.clock
     )
     return Answer(document(changed))
 
@@ -97,7 +97,9 @@ async def test_endpoint(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
     endpoint = await endpoints.one(parts.database, request.auth.tenant, _id(endpoint_id), clock=parts.clock)
-    made = await trial.make(endpoint, keychain=parts.keychain, transport=parts.strangers)
+    made = await trial.make(
+        endpoint, keychain=parts.keychain, transport=parts.strangers, deadline=parts.webhook_deadline
+    )
     return Answer(made)
 
 
@@ -108,7 +110,7 @@ async def replay_events(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     parts = Parts.of(request)
     window = read_replay(await json_body(request))
     replayed = await replay.replay(
-        parts.database, request.auth.tenant, _id(endpoint_id), window, clock=parts.clock
+        parts.database, request.auth.tenant, _id(endpoint_id), window, bell=parts.bell, clock=parts.clock
     )
     return Answer({"replayed": replayed}, status=202)
 

@@ -22,8 +22,8 @@ from service.webhooks.keychain import Keychain
 class Parts:
     """`schema_version` is the oldest version of the database's schema that this code runs on.
 
-    `strangers` is what calls receivers. `description` is the OpenAPI document; the holds are for how many
-    seconds a cancel may wait, ours and that of RunComfy's interface.
+    `strangers` is what calls receivers, each within `webhook_deadline` seconds. `description` is the OpenAPI
+    document; the holds are for how many seconds a cancel may wait, ours and that of RunComfy's interface.
     """
 
     database: Database
@@ -36,6 +36,7 @@ class Parts:
     vault: Vault
     keychain: Keychain
     strangers: Transport
+    webhook_deadline: float
     public_url: str
     schema_version: str
     description: bytes

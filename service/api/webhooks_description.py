@@ -9,7 +9,7 @@ from service.tenants.keys import MODES
 from service.webhooks.endpoint import BREAKER_STATES, MOST_COUNTED, STATUSES
 from service.webhooks.forms import REPLAY, ROTATION, Forms
 from service.webhooks.models import DELIVERY_STATUSES, DISABLED_REASONS, SIGNINGS
-from service.webhooks.replay import MOST
+from service.webhooks.store.again import MOST_REPLAYED
 
 
 def paths() -> dict[str, Any]:
@@ -146,7 +146,7 @@ def schemas(forms: Forms) -> dict[str, Any]:
         "NewSecret": record(**secret, previous={"type": "array", "items": _ENDS}),
         "OwnSecret": record(**secret, previous={"type": "array", "items": record(**secret)}),
         "Trial": _trial(),
-        "Replayed": record(replayed={"type": "integer", "minimum": 0, "maximum": MOST}),
+        "Replayed": record(replayed={"type": "integer", "minimum": 0, "maximum": MOST_REPLAYED}),
         "Delivery": delivery,
         "DeliveryWithAttempts": record(
             **delivery["properties"], attempts={"type": "array", "items": _attempt()}

@@ -11,6 +11,7 @@ from service.cli.tenants import Json
 
 if TYPE_CHECKING:
     from service.database import Database
+    from service.queue import Bell
     from service.webhooks.log import Delivery, Tried
 
 app = typer.Typer(help="Look at webhooks of any tenant, and send them again.", no_args_is_help=True)
@@ -106,11 +107,11 @@ def redeliver(delivery_id: DeliveryId, json: Json = False) -> None:
     from service.clock import postgres_time
     from service.webhooks import log, oversight, replay
 
-    async def work(database: "Database") -> "Delivery":
+    async def work(database: "Database", bell: "Bell") -> "Delivery":
         tenant = await oversight.owner_of_delivery(database, delivery_id)
-        return await replay.redeliver(database, tenant, delivery_id, clock=postgres_time)
+        return await replay.redeliver(database, tenant, delivery_id, bell=bell, clock=postgres_time)
 
-    delivery = ringing(lambda database, _: work(database), waiting="Asking for it")
+    delivery = ringing(work, waiting="Asking for it")
     if json:
         console.as_json(log.document(delivery))
     else:

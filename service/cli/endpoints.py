@@ -11,6 +11,7 @@ from service.cli.tenants import Json
 
 if TYPE_CHECKING:
     from service.database import Database
+    from service.queue import Bell
     from service.webhooks.endpoint import Endpoint
 
 app = typer.Typer(help="Look at webhook endpoints of any tenant, and mend them.", no_args_is_help=True)
@@ -57,7 +58,7 @@ def list_(
 
 
 @app.command(name="test")
-def test_(endpoint_id: EndpointId, json: Json = False) -> None:
+def send_test(endpoint_id: EndpointId, json: Json = False) -> None:
     """Send an endpoint a test event now, from this machine, and say what came of it."""
     from service.cli.failures import CommandError
     from service.cli.postgres import on_database
@@ -77,7 +78,8 @@ def test_(endpoint_id: EndpointId, json: Json = False) -> None:
         transport = connect(connections=1, allowed=settings.webhook_allowed_networks)
         try:
             keychain = Keychain(database, settings.vault)
-            return await trial.make(endpoint, keychain=keychain, transport=transport)
+            deadline = settings.webhook_deadline_seconds
+            return await trial.make(endpoint, keychain=keychain, transport=transport, deadline=deadline)
         finally:
             await transport.aclose()
 
@@ -100,13 +102,13 @@ def enable(endpoint_id: EndpointId, json: Json = False) -> None:
     from service.webhooks.endpoint import document
     from service.webhooks.forms import Change
 
-    async def work(database: "Database") -> "Endpoint":
+    async def work(database: "Database", bell: "Bell") -> "Endpoint":
         tenant = await oversight.owner_of_endpoint(database, endpoint_id)
         return await endpoints.change(
-            database, tenant, endpoint_id, Change(enabled=True), clock=postgres_time
+            database, tenant, endpoint_id, Change(enabled=True), bell=bell, clock=postgres_time
         )
 
-    endpoint = ringing(lambda database, _: work(database), waiting="Enabling it")
+    endpoint = ringing(work, waiting="Enabling it")
     if json:
         console.as_json(document(endpoint))
     else:
@@ -133,11 +135,11 @@ def replay(
     given: dict[str, Any] = {"since": since, "until": until} | ({"statuses": status} if status else {})
     window = read_replay(given)
 
-    async def work(database: "Database") -> int:
+    async def work(database: "Database", bell: "Bell") -> int:
         tenant = await oversight.owner_of_endpoint(database, endpoint_id)
-        return await use_case.replay(database, tenant, endpoint_id, window, clock=postgres_time)
+        return await use_case.replay(database, tenant, endpoint_id, window, bell=bell, clock=postgres_time)
 
-    replayed = ringing(lambda database, _: work(database), waiting="Asking for it")
+    replayed = ringing(work, waiting="Asking for it")
     if json:
         console.as_json({"replayed": replayed})
     else:

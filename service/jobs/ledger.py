@@ -19,6 +19,7 @@ from service.jobs.store import reads, wishes
 from service.jobs.telling import is_told, tell
 from service.telemetry import log
 from service.tenants.tenant import Tenant
+from service.webhooks.wanted import Wanted
 
 Write = Callable[[AnyConnection], Awaitable[Job | None]]
 Listener = Callable[[Job], None]
@@ -27,12 +28,22 @@ Listener = Callable[[Job], None]
 class Ledger:
     """Makes moves of jobs, each with the event that tells it, in one transaction."""
 
-    def __init__(self, database: Database, *, public_url: str, clock: Clock, on_end: Listener) -> None:
-        """`on_end` is called after the commit that ended a job."""
+    def __init__(
+        self,
+        database: Database,
+        *,
+        public_url: str,
+        clock: Clock,
+        on_told: Callable[[], None],
+        on_end: Listener,
+    ) -> None:
+        """`on_told` is called after a commit that told something, `on_end` after one that ended a job."""
         self.database = database
         self.clock = clock
         self._public_url = public_url
+        self._on_told = on_told
         self._on_end = on_end
+        self._wanted = Wanted(database)
 
     async def move(self, job: Job, move: Move, write: Write) -> Job | None:
         """Make the move; the job after it, or None if it is not ours to move any more."""
@@ -46,7 +57,7 @@ class Ledger:
         return moved
 
     async def once(self, connection: AnyConnection, job: Job, move: Move, write: Write) -> Job | None:
-        """The same as a part of the caller's transaction, who calls `announce` after the commit."""
+        """A move that is told, in the caller's transaction; the caller calls `announce` after the commit."""
         moved = await write(connection)
         if moved is not None:
             await tell(connection, moved, move.event, public_url=self._public_url)
@@ -56,6 +67,7 @@ class Ledger:
         """Tell of a committed move, and let know who waits for ends."""
         tell_of(job, moved, move)
         if moved.has_ended:
+            self._on_told()
             self._on_end(moved)
 
     async def read(self, job: Job) -> Job | None:
@@ -86,9 +98,10 @@ class Ledger:
                 await asyncio.sleep(exponential(failures, first=0.1, cap=2.0))
 
     async def _try(self, job: Job, move: Move, write: Write, *, again: bool) -> Job | None:
-        if is_told(job, move.event):
+        if await is_told(job, move.event, self._wanted):
             async with self.database.hot_transaction() as connection:
                 moved = await self.once(connection, job, move, write)
+            self._on_told()
         else:
             async with self.database.hot_statement() as connection:
                 moved = await write(connection)

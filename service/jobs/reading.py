@@ -67,5 +67,5 @@ async def found(connection: Connection, tenant: Tenant, job_id: UUID, *, lock: b
 
 async def _deliveries(connection: Connection, tenant: Tenant, jobs: list[Job]) -> Mapping[UUID, Progress]:
     """Only an ended job with a URL of its own can have one, so that most reads need no second statement."""
-    told = [job.id for job in jobs if job.has_ended and job.callback_url is not None]
+    told = {job.id: job.callback_url for job in jobs if job.has_ended and job.callback_url is not None}
     return await of_jobs(connection, tenant, told) if told else {}

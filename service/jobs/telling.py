@@ -12,23 +12,23 @@ from service.database import AnyConnection
 from service.ids import uuid7
 from service.jobs import view
 from service.jobs.job import Job
-from service.jobs.lifecycle import END_EVENTS, START, TAKE
+from service.jobs.lifecycle import END_EVENTS, START, TAKE, TOLD_EVENTS
 from service.webhooks import outbox
+from service.webhooks.wanted import Wanted
 
-API_VERSION = "1"
 LARGEST_BODY = 20_000
 """Bytes. Over that the body says `truncated` and where to read the job, instead of its output."""
 
 
-def is_told(job: Job, event: str) -> bool:
-    """Whether this is recorded for callers: every end, and what the job's callback wants besides."""
-    return event in END_EVENTS or (job.callback_url is not None and event in job.callback_events)
+async def is_told(job: Job, event: str, wanted: Wanted) -> bool:
+    """Whether this is recorded for callers: every end; what else the job's callback or an endpoint wants."""
+    if event in END_EVENTS or _is_for_callback(job, event):
+        return True
+    return event in TOLD_EVENTS and event in await wanted.by_endpoints(job.tenant_id, job.mode)
 
 
 async def tell(connection: AnyConnection, job: Job, event: str, *, public_url: str) -> None:
-    """Record what happened to the job, as it is after it, and its delivery to the job's own URL."""
-    if not is_told(job, event):
-        return
+    """Record what happened to the job, as it is after it, for its own URL and for the endpoints."""
     at = _moment(job, event)
     record = outbox.Event(
         id=uuid7(),
@@ -40,8 +40,12 @@ async def tell(connection: AnyConnection, job: Job, event: str, *, public_url: s
         sequence=job.sequence,
         body=_body(job, event, at, public_url=public_url),
     )
-    urls = [job.callback_url] if job.callback_url and event in job.callback_events else []
-    await outbox.record(connection, record, urls, now=at)
+    url = job.callback_url if _is_for_callback(job, event) else None
+    await outbox.record(connection, record, url, now=at)
+
+
+def _is_for_callback(job: Job, event: str) -> bool:
+    return job.callback_url is not None and event in job.callback_events
 
 
 def _moment(job: Job, event: str) -> datetime:
@@ -53,8 +57,7 @@ def _moment(job: Job, event: str) -> datetime:
 def _body(job: Job, event: str, at: datetime, *, public_url: str) -> bytes:
     """The bytes that are signed and sent."""
     data = view.told(job, public_url=public_url)
-    envelope = {"type": event, "timestamp": view.moment(at), "api_version": API_VERSION, "data": data}
-    encoded = msgspec.json.encode(envelope)
+    encoded = msgspec.json.encode(outbox.envelope(event, at, data))
     if len(encoded) <= LARGEST_BODY:
         return encoded
-    return msgspec.json.encode(envelope | {"data": data | {"output": None, "truncated": True}})
+    return msgspec.json.encode(outbox.envelope(event, at, data | {"output": None, "truncated": True}))

@@ -66,8 +66,23 @@ UPSTREAM_SECONDS = Histogram(
 
 ATTEMPTS = Counter(
     "edit_jobs_webhook_attempts",
-    "Attempts to deliver a webhook: delivered, to be tried again (pending), or given up (exhausted).",
+    "Attempts to deliver a webhook by what follows: delivered, another one (pending), no more (exhausted),"
+    " or held for an endpoint that is gone.",
     ["status"],
+)
+OUTCOMES = Counter(
+    "edit_jobs_webhook_outcomes",
+    "The same by what came of them: 2xx to 5xx, timed_out, unreachable, forbidden, or unsent.",
+    ["outcome"],
+)
+BREAKERS_OPENED = Counter(
+    "edit_jobs_webhook_breakers_opened", "Times that a receiver was left alone for a while."
+)
+ENDPOINTS_DISABLED = Counter(
+    "edit_jobs_webhook_endpoints_disabled", "Endpoints that were disabled for how they answer.", ["reason"]
+)
+DELIVERIES_TOO_OLD = Counter(
+    "edit_jobs_webhook_deliveries_too_old", "Deliveries that were given up because of their age."
 )
 ATTEMPT_SECONDS = Histogram("edit_jobs_webhook_attempt_seconds", "How long they took.", buckets=CALL)
 SECONDS_TO_FIRST_ATTEMPT = Histogram(
@@ -101,9 +116,11 @@ def asked_upstream(call: str, outcome: object, *, seconds: float) -> None:
     UPSTREAM_SECONDS.labels(call).observe(seconds)
 
 
-def attempted(status: str, *, seconds: float, after_event: float | None) -> None:
+def attempted(status: str, outcome: object, *, seconds: float, after_event: float | None) -> None:
     """Count an attempt of a webhook; `after_event` is given for the first one of a delivery."""
     ATTEMPTS.labels(status).inc()
+    answer = getattr(outcome, "status", None)
+    OUTCOMES.labels(f"{answer // 100}xx" if answer else _word(type(outcome).__name__)).inc()
     ATTEMPT_SECONDS.observe(seconds)
     if after_event is not None:
         SECONDS_TO_FIRST_ATTEMPT.observe(max(0.0, after_event))

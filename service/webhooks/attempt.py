@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, assert_never
 from uuid import UUID
 
 import httpx
@@ -18,14 +18,14 @@ from service.webhooks.schedule import (
     Delivered,
     Exhausted,
     Forbidden,
+    Held,
     Outcome,
     Retry,
     TimedOut,
     Unreachable,
-    Verdict,
 )
 from service.webhooks.signing import Signer
-from service.webhooks.store import Claimed, Record
+from service.webhooks.store.settle import Disabled, Ended, Opened, Record
 
 MOST_READ = 16 * 1024
 MOST_KEPT = 1024
@@ -92,23 +92,28 @@ def failed(outcome: Outcome, error: str, *, begun: float) -> Attempt:
     return Attempt(outcome, Record(status_code=None, latency_ms=_since(begun), error=words, response=b""))
 
 
-def tell(delivery: Claimed, attempt: Attempt, follows: Verdict, *, settled: bool) -> None:
+def tell(ended: Ended, attempt: Attempt, *, settled: bool) -> None:
     """The one wide event of an attempt. `settled` is false if the delivery was somebody else's by then."""
-    fields: dict[str, object] = {}
-    match follows:
+    delivery, fields = ended.delivery, dict[str, object]()
+    match ended.verdict:
         case Delivered():
             status = "delivered"
         case Retry(after):
             status, fields = "pending", {"retry_in_seconds": round(after, 1)}
+        case Held():
+            status, fields = "held", {"reason": "gone"}
         case Exhausted(reason):
             status, fields = "exhausted", {"reason": reason}
+        case _:
+            assert_never(ended.verdict)
     log.info(
         "delivery.attempted",
         event_type=delivery.type,
-        job_id=str(delivery.job_id),
+        job_id=delivery.job_id and str(delivery.job_id),
         tenant_id=str(delivery.tenant_id),
         event_id=str(delivery.event_id),
         delivery_id=str(delivery.id),
+        endpoint_id=delivery.endpoint_id and str(delivery.endpoint_id),
         url=without_query(delivery.url),
         attempt=delivery.attempt,
         status=status,
@@ -121,9 +126,34 @@ def tell(delivery: Claimed, attempt: Attempt, follows: Verdict, *, settled: bool
     waited = (delivery.at - delivery.happened_at).total_seconds()
     metrics.attempted(
         status,
+        attempt.outcome,
         seconds=attempt.record.latency_ms / 1000,
         after_event=waited if delivery.attempt == 1 else None,
     )
+
+
+def tell_of_receivers(opened: Sequence[Opened], disabled: Sequence[Disabled]) -> None:
+    """Say which receivers are left alone for a while, and which until somebody enables them."""
+    for lane in opened:
+        log.warning(
+            "lane.open",
+            tenant_id=str(lane.tenant_id),
+            lane=lane.origin,
+            failures=lane.failures,
+            openings=lane.openings,
+            until=lane.open_until.isoformat(),
+        )
+    metrics.BREAKERS_OPENED.inc(len(opened))
+    for endpoint in disabled:
+        log.warning(
+            "endpoint.disabled",
+            tenant_id=str(endpoint.tenant_id),
+            endpoint_id=str(endpoint.id),
+            url=without_query(endpoint.url),
+            reason=endpoint.reason,
+            failing_since=endpoint.failing_since.isoformat(),
+        )
+        metrics.ENDPOINTS_DISABLED.labels(endpoint.reason).inc()
 
 
 def _headers(delivery: Sendable, signer: Signer) -> dict[str, str]:

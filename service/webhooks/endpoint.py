@@ -46,11 +46,6 @@ class Endpoint:
         return "failing" if self.failing_since is not None else "active"
 
 
-def lane(endpoint_id: UUID) -> str:
-    """What its deliveries have as their `origin`."""
-    return f"endpoint:{endpoint_id}"
-
-
 def document(endpoint: Endpoint, *, secret: str | None = None) -> dict[str, Any]:
     """As it is answered; with the secret only where that is shown for the one time."""
     shown = {

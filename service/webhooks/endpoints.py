@@ -7,11 +7,18 @@ from service.clock import Clock
 from service.database import Connection, Database
 from service.encryption import Vault
 from service.errors import EndpointExistsError, LimitReachedError, NotFoundError
+from service.queue import Bell
 from service.tenants.tenant import Tenant
-from service.webhooks import endpoint_store, holding, secrets, service_keys
+from service.webhooks import secrets, service_keys
 from service.webhooks.endpoint import Endpoint
 from service.webhooks.forms import Change, Registration
 from service.webhooks.secrets import Owner, Secret
+from service.webhooks.store import again
+from service.webhooks.store import endpoints as endpoint_store
+
+_ENABLED: dict[str, Any] = {"disabled_at": None, "disabled_reason": None}
+# Another receiver, or one that was mended: what was held against it counts no more.
+_UNTRIED: dict[str, Any] = {"failing_since": None, "failed_events": 0}
 
 
 async def register(
@@ -51,7 +58,7 @@ async def one(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: C
 
 
 async def change(
-    database: Database, tenant: Tenant, endpoint_id: UUID, asked: Change, *, clock: Clock
+    database: Database, tenant: Tenant, endpoint_id: UUID, asked: Change, *, bell: Bell, clock: Clock
 ) -> Endpoint:
     """The endpoint as it is then; raises EndpointExistsError too."""
     now = clock()
@@ -59,29 +66,30 @@ async def change(
         await endpoint_store.lock(connection, tenant)
         endpoint = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
         moves = asked.url is not None and asked.url != endpoint.url
-        if asked.url is not None and moves:
+        revives = asked.enabled is True and not endpoint.is_enabled
+        if moves and asked.url is not None:
             await _make_sure_is_new(connection, tenant, asked.url)
-            await holding.move(connection, endpoint.id, url=asked.url, now=now)
-        given = {"url": asked.url, "events": asked.events, "description": asked.description}
-        values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        await endpoint_store.write(connection, endpoint, values)
+            await endpoint_store.move(connection, endpoint, url=asked.url, now=now)
+        values = {name: value for name, value in asked.columns().items() if value is not None}
+        await endpoint_store.write(connection, endpoint, values | (_UNTRIED if moves or revives else {}))
         if asked.enabled is False and endpoint.is_enabled:
-            await holding.disable(connection, endpoint.id, reason="asked", now=now)
-        elif asked.enabled and not endpoint.is_enabled:
-            await holding.enable(connection, endpoint.id, now=now)
-        if moves or (asked.enabled and not endpoint.is_enabled):
-            # Another receiver, or one that was mended: what was held against it counts no more.
-            await endpoint_store.write(connection, endpoint, {"failing_since": None, "failed_events": 0})
-            await endpoint_store.forget_lane(connection, endpoint)
-        return await found(connection, tenant, endpoint_id, clock=clock)
+            await endpoint_store.disable(connection, endpoint, reason="asked", now=now)
+            await again.hold(connection, tenant, endpoint_id)
+        if revives:
+            await endpoint_store.write(connection, endpoint, _ENABLED)
+            await again.release(connection, tenant, endpoint_id, now=now)
+    if moves or revives:
+        async with database.of_tenant(tenant.id) as connection:
+            await endpoint_store.trust(connection, endpoint, now=now)
+        bell.ring()
+    return await one(database, tenant, endpoint_id, clock=clock)
 
 
 async def remove(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: Clock) -> None:
     """Nothing is sent to it any more; what was sent stays in the log."""
     async with database.of_tenant(tenant.id) as connection:
         endpoint = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
-        await holding.cancel(connection, endpoint.id, now=clock())
-        await endpoint_store.forget_lane(connection, endpoint)
+        await again.withdraw(connection, tenant, endpoint_id, now=clock())
         await endpoint_store.remove(connection, endpoint)
 
 

@@ -38,6 +38,10 @@ class Change:
     description: str | None = None
     enabled: bool | None = None
 
+    def columns(self) -> dict[str, Any]:
+        """The columns that are concerned."""
+        return {"url": self.url, "events": self.events, "description": self.description}
+
 
 @dataclass(frozen=True, slots=True)
 class Window:

@@ -7,7 +7,6 @@ from sqlalchemy import select
 
 from service.database import Connection, Database
 from service.encryption import Vault
-from service.tenants.keys import Mode
 from service.webhooks import secrets, service_keys
 from service.webhooks.models import EndpointRow
 from service.webhooks.secrets import NoSecretError, Owner
@@ -27,7 +26,7 @@ class Keychain:
         self._known: dict[Owner, tuple[float, Signer]] = {}
         self._published: tuple[float, list[Published]] = (0.0, [])
 
-    async def of(self, tenant_id: UUID, endpoint_id: UUID | None = None, *, mode: Mode = "live") -> Signer:
+    async def of(self, tenant_id: UUID, endpoint_id: UUID | None = None, *, mode: str = "live") -> Signer:
         """What signs for this endpoint or, without one, for the tenant's `callback_url`s of that mode.
 
         Raises NoSecretError, also where the endpoint is gone, and UnreadableSecretError.

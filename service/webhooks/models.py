@@ -72,8 +72,7 @@ class DeliveryRow(Base):
     attempts: Mapped[int] = mapped_column(server_default="0")
     # The next attempt is not made before.
     due_at: Mapped[CreatedAt]
-    # Why it is where it is, where that is not plain: `gone`, `forbidden_address`, `attempts`, `age`,
-    # `removed`.
+    # Why it is where it is: `gone`, `forbidden_address`, `attempts`, `age`, `removed`.
     reason: Mapped[str | None]
     owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]

@@ -12,12 +12,12 @@ from service.errors import NotFoundError
 from service.tenants import store as tenants
 from service.tenants.keys import MODES
 from service.tenants.tenant import Tenant
-from service.webhooks import endpoint_store
 from service.webhooks.endpoint import Endpoint
-from service.webhooks.endpoint_store import ENDPOINTS
 from service.webhooks.log import SHOWN, Delivery
 from service.webhooks.models import DELIVERY_STATUSES
 from service.webhooks.store import DELIVERIES
+from service.webhooks.store import endpoints as endpoint_store
+from service.webhooks.store.endpoints import ENDPOINTS
 
 
 async def newest(

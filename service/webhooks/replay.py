@@ -1,49 +1,97 @@
-"""What is sent once more because somebody asks for it: the same bytes and id, with a fresh signature."""
+"""What is sent once more because somebody asks for it: the same bytes and id, with a fresh signature.
+
+It goes in a line of its own beside the endpoint's, so that it is never in the way of fresh deliveries.
+"""
 
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import text
+
 from service.clock import Clock
-from service.database import Database
+from service.database import Connection, Database
 from service.errors import Fault, NotRedeliverableError
+from service.queue import Bell
 from service.schema.faults import invalid
 from service.tenants.tenant import Tenant
-from service.webhooks import endpoint_store, endpoints
+from service.webhooks import endpoints, log
 from service.webhooks.forms import Window
 from service.webhooks.log import Delivery
+from service.webhooks.store import again
+from service.webhooks.store import endpoints as endpoint_store
+from service.webhooks.store.again import MOST_REPLAYED
+from service.webhooks.store.table import NOW
 
 LONGEST_AGO = timedelta(days=14)
-MOST = 10_000
+LEEWAY = timedelta(minutes=5)
+"""For a caller who counts the days by another clock, and for the way here."""
+
+_TIME = text(f"SELECT {NOW}")
 
 
 async def replay(
-    database: Database, tenant: Tenant, endpoint_id: UUID, window: Window, *, clock: Clock
+    database: Database, tenant: Tenant, endpoint_id: UUID, window: Window, *, bell: Bell, clock: Clock
 ) -> int:
-    """Send the endpoint what is in the window, oldest first, at most `MOST` events; returns how many.
+    """Send the endpoint what is in the window, oldest first and `MOST_REPLAYED` at most; returns how many.
 
-    They go in a line of their own, never in the way of fresh deliveries. Raises NotFoundError,
-    InvalidInputError, and NotRedeliverableError while the endpoint is disabled.
+    Raises NotFoundError, InvalidInputError, and NotRedeliverableError while the endpoint is disabled.
     """
     now = clock()
     async with database.of_tenant(tenant.id) as connection:
         endpoint = await endpoints.found(connection, tenant, endpoint_id, clock=clock, locked=True)
         if not endpoint.is_enabled:
             raise NotRedeliverableError("The endpoint is disabled: enable it first.")
-        since, until = _checked(window, now or await endpoint_store.time(connection))
-        raise NotImplementedError(since, until)
+        _check(window, (await connection.execute(_TIME, {"now": now})).scalar_one())
+        replayed = await again.replay(
+            connection,
+            tenant,
+            endpoint_id,
+            since=window.since,
+            until=window.until,
+            statuses=sorted(window.statuses),
+            limit=MOST_REPLAYED,
+            now=now,
+        )
+    bell.ring()
+    return replayed
 
 
-async def redeliver(database: Database, tenant: Tenant, delivery_id: UUID, *, clock: Clock) -> Delivery:
+async def redeliver(
+    database: Database, tenant: Tenant, delivery_id: UUID, *, bell: Bell, clock: Clock
+) -> Delivery:
     """Send it once more, whatever became of it; raises NotFoundError and NotRedeliverableError."""
+    now = clock()
+    async with database.of_tenant(tenant.id) as connection:
+        delivery = await log.found(connection, tenant, delivery_id)
+        await _check_endpoint(connection, tenant, delivery, now=now)
+        asked = await again.redeliver(connection, tenant, delivery_id, now=now)
+        delivery = await log.found(connection, tenant, delivery_id)
+    if not asked and delivery.status != "delivering":
+        raise NotRedeliverableError("The job was deleted: there is nothing left to send.")
+    bell.ring()
+    return delivery
 
 
-def _checked(window: Window, now: datetime) -> tuple[datetime, datetime]:
-    until = window.until or now
+async def _check_endpoint(
+    connection: Connection, tenant: Tenant, delivery: Delivery, *, now: datetime | None
+) -> None:
+    if delivery.endpoint_id is None:
+        return
+    endpoint = await endpoint_store.find(connection, tenant, delivery.endpoint_id, now=now)
+    if endpoint is None:
+        raise NotRedeliverableError("The endpoint was removed.")
+    if not endpoint.is_enabled:
+        raise NotRedeliverableError("The endpoint is disabled: enable it first.")
+
+
+def _check(window: Window, now: datetime) -> None:
     faults = []
-    if window.since < now - LONGEST_AGO:
+    if window.since < now - LONGEST_AGO - LEEWAY:
         faults.append(Fault("/since", f"must be at most {LONGEST_AGO.days} days ago"))
-    if window.since >= until:
-        faults.append(Fault("/until" if window.until else "/since", "must be later than since"))
+    if window.since >= (window.until or now):
+        faults.append(Fault("/until", "must be later than since") if window.until else _NOT_YET)
     if faults:
         raise invalid(faults)
-    return window.since, until
+
+
+_NOT_YET = Fault("/since", "must be in the past")

@@ -12,7 +12,7 @@ from service.backoff import Random, jittered
 
 JITTER = 0.2
 LONGEST_AGE = 4 * 86400.0
-"""Seconds after its event at which a delivery is given up."""
+"""Seconds after its event, or after it was asked for again, at which a delivery is given up."""
 LEAST_RELIEF = 60.0
 _OVERLOADED = frozenset({429, 502, 503, 504})
 
@@ -32,7 +32,12 @@ class TimedOut:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """No answer: DNS, TLS, a reset, a garbled reply, or it could not be sent through a fault of ours."""
+    """No answer: DNS, TLS, a reset or a garbled reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """It could not be sent through a fault of ours, for which nobody else is to blame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Forbidden:
     """The URL leads to an address that must not be called."""
 
 
-Outcome = Answered | TimedOut | Unreachable | Forbidden
+Outcome = Answered | TimedOut | Unreachable | Forbidden | Unsent
 
 Reason = Literal["gone", "forbidden_address", "attempts", "age"]
 
@@ -64,30 +69,38 @@ class Exhausted:
     reason: Reason
 
 
-Verdict = Delivered | Retry | Exhausted
+@dataclass(frozen=True, slots=True)
+class Held:
+    """It waits for its endpoint, which is gone and therefore to be disabled."""
 
 
-def verdict(outcome: Outcome, *, attempts: int, age: float, waits: Sequence[float], rand: Random) -> Verdict:
-    """What becomes of a delivery to a `callback_url` after so many attempts, this one included.
+Verdict = Delivered | Retry | Exhausted | Held
 
-    `age`: seconds since its event. `waits`: seconds before each attempt, the first one's too.
+
+def verdict(
+    outcome: Outcome, *, registered: bool, attempts: int, left: float, waits: Sequence[float], rand: Random
+) -> Verdict:
+    """What becomes of a delivery after so many attempts, this one included.
+
+    `registered`: it goes to an endpoint, and not to a `callback_url`. `left`: seconds until it is given up.
+    `waits`: seconds before each attempt, the first one's too.
     """
     match outcome:
         case Answered(status) if 200 <= status < 300:
             return Delivered()
         case Answered(410):
-            return Exhausted("gone")
-        case Forbidden():
+            return Held() if registered else Exhausted("gone")
+        case Forbidden() if not registered:
             return Exhausted("forbidden_address")
         case Answered(status, retry_after):
             relief = max(LEAST_RELIEF, retry_after or 0.0) if status in _OVERLOADED else 0.0
         case TimedOut():
             relief = LEAST_RELIEF
-        case Unreachable():
+        case Unreachable() | Forbidden() | Unsent():
             relief = 0.0
         case _:
             assert_never(outcome)
     if attempts >= len(waits):
         return Exhausted("attempts")
     after = jittered(max(waits[attempts], relief), share=JITTER, rand=rand)
-    return Retry(after) if age + after <= LONGEST_AGE else Exhausted("age")
+    return Retry(after) if after <= left else Exhausted("age")

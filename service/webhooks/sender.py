@@ -2,36 +2,34 @@
 
 A claimed delivery is attempted at once, none waits here: what a lane or the process has no room for stays
 in Postgres for whoever has. Woken by its own process when a job has ended, else it looks at every tick, so
-a retry is late by one tick at most.
+a retry is late by one tick at most. What has ended is settled together at the next turn.
 """
 
 import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Self, TypeVar
 
 from service.backoff import Random, exponential
 from service.clock import Clock, postgres_time
-from service.database import AnyConnection, Database, is_outage
+from service.database import Database, is_outage
 from service.encryption import Vault
 from service.http import Transport
 from service.settings import Settings
 from service.telemetry import log
-from service.webhooks import store
-from service.webhooks.attempt import Attempt, connect, failed, post, tell
+from service.webhooks.attempt import Attempt, connect, failed, post, tell, tell_of_receivers
 from service.webhooks.keychain import Keychain
-from service.webhooks.schedule import Unreachable, verdict
-from service.webhooks.store import Claimed, Lane
+from service.webhooks.rules import Rules
+from service.webhooks.schedule import Unsent, verdict
+from service.webhooks.store import claims
+from service.webhooks.store.claims import Claimed
+from service.webhooks.store.settle import Ended
+from service.webhooks.turn import Turn, take_turn
+from service.webhooks.upkeep import Upkeep
 
-SLOTS = 200
-"""Attempts at once in this process."""
-LANE_SLOTS = 4
-"""Attempts at once in one lane: a dead receiver holds up nobody else."""
 APART_SECONDS = 0.05
-"""Between two claims, unless there was more than the first could take: ends come singly, claims cost."""
-DEADLINE_SECONDS = 15.0
+"""Between two turns, unless somebody stands in a line that may move: ends come singly, turns cost."""
 MARGIN_SECONDS = 10.0
 """A lease outlives the deadline by this, for what comes before the attempt and after it."""
 
@@ -39,7 +37,7 @@ T = TypeVar("T")
 
 
 class Sender:
-    """The sender of one process. `waits` is the retry schedule: seconds before each attempt."""
+    """The sender of one process."""
 
     def __init__(
         self,
@@ -48,9 +46,8 @@ class Sender:
         transport: Transport,
         vault: Vault,
         owner: str,
-        waits: Sequence[float],
+        rules: Rules,
         tick_seconds: float,
-        deadline_seconds: float = DEADLINE_SECONDS,
         clock: Clock = postgres_time,
         rand: Random = random.random,
     ) -> None:
@@ -58,32 +55,32 @@ class Sender:
         self._transport = transport
         self._keychain = Keychain(database, vault)
         self._owner = owner
-        self._waits = waits
+        self._rules = rules
         self._tick = tick_seconds
-        self._deadline = deadline_seconds
-        self._lease = deadline_seconds + MARGIN_SECONDS
+        self._lease = rules.deadline + MARGIN_SECONDS
         self._clock = clock
         self._rand = rand
+        self._upkeep = Upkeep(database, tick_seconds=tick_seconds, clock=clock)
         self._attempts: set[asyncio.Task[None]] = set()
-        self._busy: Counter[Lane] = Counter()
+        self._ended: list[tuple[Ended, Attempt]] = []
         self._woken = asyncio.Event()
         self._left_behind = False
-        self._stopping = False
+        self._stop_by: float | None = None
         self._finished = asyncio.Event()
         self._finished.set()
-        self._next_look_for_lost = 0.0
 
     @classmethod
     def connect(
         cls, database: Database, settings: Settings, *, owner: str, clock: Clock = postgres_time
     ) -> Self:
         """With connections of its own, as the settings say."""
+        rules = Rules.of(settings)
         return cls(
             database,
-            transport=connect(connections=SLOTS, allowed=settings.webhook_allowed_networks),
+            transport=connect(connections=rules.slots, allowed=settings.webhook_allowed_networks),
             vault=settings.vault,
             owner=owner,
-            waits=settings.webhook_retry_schedule,
+            rules=rules,
             tick_seconds=settings.tick_seconds,
             clock=clock,
         )
@@ -97,17 +94,17 @@ class Sender:
         self._finished.clear()
         failures = 0
         try:
-            while not self._stopping:
+            while not self._is_done:
                 try:
                     await self._look()
                     failures = 0
                 except Exception as error:
                     failures += 1
                     self._report(error, "sender.stumbled")
-                    await asyncio.sleep(exponential(failures, first=0.2, cap=2.0, rand=self._rand))
-                await self._next_turn()
-            if self._attempts:
-                await asyncio.wait(self._attempts, timeout=self._lease)
+                    await asyncio.sleep(exponential(failures, first=0.1, cap=2.0, rand=self._rand))
+                    self.wake()
+                if not self._is_done:
+                    await self._next_turn()
         finally:
             for task in self._attempts:
                 task.cancel()
@@ -115,7 +112,7 @@ class Sender:
 
     async def stop(self) -> None:
         """Claim nothing more, let the attempts on the wire finish, and return when `run` has."""
-        self._stopping = True
+        self._stop_by = time.monotonic() + self._lease
         self.wake()
         await self._finished.wait()
 
@@ -123,9 +120,16 @@ class Sender:
         """Close all connections to receivers."""
         await self._transport.aclose()
 
-    def _look_again(self) -> None:
-        self._left_behind = True
-        self.wake()
+    @property
+    def _is_stopping(self) -> bool:
+        return self._stop_by is not None
+
+    @property
+    def _is_done(self) -> bool:
+        """Nobody would believe what comes after the lease."""
+        if self._stop_by is None:
+            return False
+        return not (self._attempts or self._ended) or time.monotonic() > self._stop_by
 
     async def _next_turn(self) -> None:
         apart = asyncio.get_running_loop().time() + APART_SECONDS
@@ -134,100 +138,93 @@ class Sender:
                 await self._woken.wait()
         except TimeoutError:
             pass
-        if not (self._left_behind or self._stopping):
+        if not (self._left_behind or self._is_stopping):
             await asyncio.sleep(apart - asyncio.get_running_loop().time())
-        self._left_behind = False
         self._woken.clear()
 
     async def _look(self) -> None:
-        if time.monotonic() >= self._next_look_for_lost:
-            async with self._database.hot_statement() as connection:
-                await store.free_lost(connection)
-            self._next_look_for_lost = time.monotonic() + self._tick
-        if room := SLOTS - len(self._attempts):
-            await self._claim(room)
-
-    async def _claim(self, room: int) -> None:
-        busy, at = self._busy.copy(), time.monotonic()
-        async with self._database.hot_statement() as connection:
-            claimed = await store.claim(
-                connection,
+        await self._upkeep.look()
+        ended, self._ended = self._ended, []
+        room = 0 if self._is_stopping else self._rules.slots - len(self._attempts)
+        at = time.monotonic()
+        try:
+            turn = await take_turn(
+                self._database,
+                [one for one, _ in ended],
+                room=room,
                 owner=self._owner,
                 lease=self._lease,
-                room=room,
-                cap=LANE_SLOTS,
-                busy=busy,
+                rules=self._rules,
                 now=self._clock(),
             )
-        if self._stopping:
-            await self._give_back(claimed)
+        except Exception as error:
+            if is_outage(error):
+                self._ended = ended + self._ended  # an attempt that was made must not be forgotten
+            elif ended:
+                # Whoever frees the lost ones gives them another attempt.
+                log.error("delivery.lost", deliveries=[str(one.delivery.id) for one, _ in ended])
+            raise
+        for one, attempt in ended:
+            tell(one, attempt, settled=one.delivery.id in turn.settled)
+        tell_of_receivers(turn.opened, turn.disabled)
+        await self._begin(turn, at=at)
+
+    async def _begin(self, turn: Turn, *, at: float) -> None:
+        self._left_behind = turn.left_behind
+        if self._is_stopping:
+            await self._give_back(turn.claimed)
             return
-        for delivery in claimed:
-            self._busy[delivery.lane] += 1
+        for delivery in turn.claimed:
             self._attempts.add(asyncio.create_task(self._attempt(delivery, claimed_at=at)))
-        taken = Counter(delivery.lane for delivery in claimed)
-        if len(claimed) == room or any(busy[lane] + count >= LANE_SLOTS for lane, count in taken.items()):
-            self._look_again()  # there may be more, and a slot may have become free meanwhile
+        if not turn.saw_all:
+            self._left_behind = True
+            self.wake()
 
     async def _attempt(self, delivery: Claimed, *, claimed_at: float) -> None:
         try:
             await self._make(delivery, claimed_at=claimed_at)
         except Exception as error:
-            # Whoever frees the lost ones gives it another attempt.
             self._report(error, "delivery.lost", delivery_id=str(delivery.id))
         finally:
-            if len(self._attempts) >= SLOTS or self._busy[delivery.lane] >= LANE_SLOTS:
-                self._look_again()  # only what was full can have left something behind
             task = asyncio.current_task()
             assert task is not None
             self._attempts.discard(task)
-            self._busy[delivery.lane] -= 1
-            if not self._busy[delivery.lane]:
-                del self._busy[delivery.lane]
+            self.wake()
 
     async def _make(self, delivery: Claimed, *, claimed_at: float) -> None:
         begun = time.monotonic()
         try:
-            signer = await self._through_outages(lambda: self._keychain.of(delivery.tenant_id))
+            signer = await self._through_outages(
+                lambda: self._keychain.of(delivery.tenant_id, delivery.endpoint_id, mode=delivery.mode)
+            )
             begun = time.monotonic()
             if begun > claimed_at + MARGIN_SECONDS:
                 await self._give_back([delivery])  # the lease would not outlive the attempt
                 return
-            attempt = await post(self._transport, delivery, signer=signer, deadline=self._deadline)
+            attempt = await post(self._transport, delivery, signer=signer, deadline=self._rules.deadline)
         except Exception as error:
             # A fault of ours, or no secret that can be read. It must not be tried again without a pause.
             self._report(error, "delivery.unsent", delivery_id=str(delivery.id))
-            attempt = failed(Unreachable(), "the service could not send it", begun=begun)
-        await self._settle(delivery, attempt)
-
-    async def _settle(self, delivery: Claimed, attempt: Attempt) -> None:
+            attempt = failed(Unsent(), "the service could not send it", begun=begun)
         follows = verdict(
             attempt.outcome,
-            attempts=delivery.attempt,
-            age=(delivery.at - delivery.happened_at).total_seconds(),
-            waits=self._waits,
+            registered=delivery.endpoint_id is not None,
+            attempts=delivery.attempt - delivery.past_attempts,
+            left=(delivery.gives_up_at - delivery.at).total_seconds(),
+            waits=self._rules.waits,
             rand=self._rand,
         )
-
-        async def write(connection: AnyConnection) -> bool:
-            return await store.settle(connection, delivery, attempt.record, follows, now=self._clock())
-
-        settled = await self._through_outages(lambda: self._stated(write))
-        tell(delivery, attempt, follows, settled=settled)
+        blamed = not isinstance(attempt.outcome, Unsent)
+        ended = Ended(delivery=delivery, record=attempt.record, verdict=follows, blamed=blamed)
+        self._ended.append((ended, attempt))
 
     async def _give_back(self, deliveries: Sequence[Claimed]) -> None:
-        async def write(connection: AnyConnection) -> None:
-            await store.give_back(connection, deliveries)
-
         if deliveries:
-            await self._stated(write)
-
-    async def _stated(self, write: Callable[[AnyConnection], Awaitable[T]]) -> T:
-        async with self._database.hot_statement() as connection:
-            return await write(connection)
+            async with self._database.hot_statement() as connection:
+                await claims.give_back(connection, deliveries)
 
     async def _through_outages(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Do it as soon as Postgres lets us: an attempt that was made must not be forgotten."""
+        """Do it as soon as Postgres lets us."""
         failures = 0
         while True:
             try:
@@ -241,8 +238,7 @@ class Sender:
 
     def _report(self, error: Exception, event: str, **fields: object) -> None:
         if is_outage(error):
-            # After an outage everybody may first write what became of their attempts.
-            self._next_look_for_lost = time.monotonic() + self._lease
+            self._upkeep.postpone(self._lease)
             log.warning(event, owner=self._owner, error=repr(error), **fields)
         else:
             log.exception(event, owner=self._owner, **fields)

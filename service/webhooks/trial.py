@@ -18,7 +18,6 @@ from service.telemetry import log, without_query
 from service.webhooks.attempt import Attempt, post
 from service.webhooks.endpoint import Endpoint
 from service.webhooks.keychain import Keychain
-from service.webhooks.sender import DEADLINE_SECONDS
 
 AT_ONCE = 50
 """Made by one process at the same time; who waits for longer than an attempt may take hears of a time-out."""
@@ -35,14 +34,16 @@ class _Message:
     attempt: int = 1
 
 
-async def make(endpoint: Endpoint, *, keychain: Keychain, transport: Transport) -> dict[str, Any]:
-    """Make it, also if the endpoint is disabled, and tell what came of it.
+async def make(
+    endpoint: Endpoint, *, keychain: Keychain, transport: Transport, deadline: float
+) -> dict[str, Any]:
+    """Make it within `deadline` seconds, also if the endpoint is disabled, and tell what came of it.
 
     Of an address that must not be called no more is told than that: neither which it is nor what is there.
     """
     signer = await keychain.of(endpoint.tenant_id, endpoint.id)
     message = _Message(endpoint.url, uuid7(), _body(endpoint, at := datetime.now(UTC)), at)
-    made = await post(transport, message, signer=signer, deadline=DEADLINE_SECONDS)
+    made = await post(transport, message, signer=signer, deadline=deadline)
     _tell(endpoint, message, made)
     return {
         "event_id": str(message.event_id),

@@ -27,8 +27,8 @@ from service.settings import Settings
 from service.telemetry import log, metrics
 from service.tenants.models import PLATFORM_TOKEN_ID
 from service.upstream.client import Upstream
-from service.webhooks.attempt import connect
-from service.webhooks.sender import SLOTS, Sender
+from service.webhooks.feed import Feed
+from service.webhooks.sender import Sender
 
 SUBMIT_SLOTS = 100
 """Submits on the wire at once; each takes about a second."""
@@ -57,17 +57,15 @@ class Engine:
             read_slots=READ_SLOTS,
             submit_deadline=settings.submit_deadline_seconds,
         )
-        self._receivers = connect(connections=SLOTS, allowed=settings.webhook_allowed_networks)
-        self._sender = Sender(
+        self._sender = Sender.connect(self._database, settings, owner=owner.name, clock=clock)
+        self._feed = Feed(self._database, tick_seconds=settings.tick_seconds)
+        self._ledger = Ledger(
             self._database,
-            transport=self._receivers,
-            vault=settings.vault,
-            owner=owner.name,
-            waits=settings.webhook_retry_schedule,
-            tick_seconds=settings.tick_seconds,
+            public_url=settings.public_url,
             clock=clock,
+            on_told=self._told,
+            on_end=self._ended,
         )
-        self._ledger = Ledger(self._database, public_url=settings.public_url, clock=clock, on_end=self._ended)
         self._account = Account(
             self._database,
             token_id=PLATFORM_TOKEN_ID,
@@ -118,6 +116,7 @@ class Engine:
         self._loop("claimer", self._claimer.run)
         self._loop("account", self._account.run)
         self._loop("sender", self._sender.run)
+        self._loop("feed", self._feed.run)
         log.info("worker.started", owner=self._leases.owner.name)
 
     def wake(self) -> None:
@@ -151,7 +150,7 @@ class Engine:
             await self._end(name)
         await self._bell.close()
         await self._upstream.close()
-        await self._receivers.aclose()
+        await self._sender.close()
         await self._beats.close()
         await self._database.close()
         log.info("worker.stopped")
@@ -164,8 +163,11 @@ class Engine:
         task.cancel()
         await asyncio.wait([task])
 
-    def _ended(self, job: Job) -> None:
+    def _told(self) -> None:
         self._sender.wake()
+        self._feed.wake()
+
+    def _ended(self, job: Job) -> None:
         self._claimer.place_freed()
 
     def _taken(self, job: Job) -> None:

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -34,30 +34,37 @@ async def rows(connection: Connection, query: str) -> list[dict[str, Any]]:
     return [dict(row) for row in (await connection.execute(text(query))).mappings()]
 
 
-async def test_an_event_is_recorded_with_a_delivery_for_each_different_url(
+async def test_an_event_is_recorded_with_a_delivery_to_the_jobs_own_url(
     database: Database, tenant: Tenant
 ) -> None:
     event, now = an_end(tenant), datetime(2026, 1, 1, tzinfo=UTC)
     async with database.transaction() as connection:
-        await outbox.record(connection, event, [URL, "https://b.example?x=//c", URL], now=now)
+        await outbox.record(connection, event, URL, now=now)
     async with database.statement() as connection:
         (stored,) = await rows(connection, "SELECT * FROM events")
         deliveries = await rows(connection, "SELECT * FROM webhook_deliveries ORDER BY id")
-    assert stored == {name: getattr(event, name) for name in Event.__slots__} | {"created_at": now}
-    assert [
-        (way["url"], way["origin"], way["status"], way["attempts"], way["due_at"]) for way in deliveries
-    ] == [
-        (URL, "https://receiver.example:8443", "pending", 0, now),
-        ("https://b.example?x=//c", "https://b.example", "pending", 0, now),
-    ]
-    assert {way["job_id"] for way in deliveries} == {event.job_id}
+    fields = {name: getattr(event, name) for name in Event.__slots__}
+    assert stored == fields | {"created_at": now, "position": None}
+    (way,) = deliveries
+    expected = {
+        "url": URL,
+        "origin": "https://receiver.example:8443",
+        "status": "pending",
+        "attempts": 0,
+        "due_at": now,
+        "gives_up_at": now + timedelta(days=4),
+        "job_id": event.job_id,
+        "mode": "live",
+        "endpoint_id": None,
+    }
+    assert {name: way[name] for name in expected} == expected
 
 
 async def test_an_event_that_goes_nowhere_is_recorded_all_the_same(
     database: Database, tenant: Tenant
 ) -> None:
     async with database.transaction() as connection:
-        await outbox.record(connection, an_end(tenant), [], now=None)
+        await outbox.record(connection, an_end(tenant), None, now=None)
     async with database.statement() as connection:
         assert len(await rows(connection, "SELECT id FROM events")) == 1
         assert await rows(connection, "SELECT id FROM webhook_deliveries") == []
@@ -68,7 +75,7 @@ async def test_a_transaction_that_is_rolled_back_leaves_nothing_to_tell(
 ) -> None:
     async def an_end_that_fails() -> None:
         async with database.transaction() as connection:
-            await outbox.record(connection, an_end(tenant), [URL], now=None)
+            await outbox.record(connection, an_end(tenant), URL, now=None)
             raise RuntimeError("the end was not committed")
 
     with pytest.raises(RuntimeError):
@@ -83,7 +90,7 @@ async def test_the_database_refuses_a_second_end_of_one_job(database: Database, 
 
     async def tell(sequence: int) -> None:
         async with database.transaction() as connection:
-            await outbox.record(connection, an_end(tenant, job_id=job_id, sequence=sequence), [URL], now=None)
+            await outbox.record(connection, an_end(tenant, job_id=job_id, sequence=sequence), URL, now=None)
 
     await tell(5)
     with pytest.raises(IntegrityError, match="uq_events_end"):
@@ -97,11 +104,11 @@ async def test_jobs_show_how_their_ends_are_told_and_nothing_else(
     told, untold, theirs = an_end(tenant), an_end(tenant), an_end(stranger)
     started = an_end(tenant, job_id=told.job_id, type="job.in_progress", is_end=False, sequence=4)
     async with database.transaction() as connection:
-        await outbox.record(connection, started, ["https://elsewhere.example"], now=None)
-        await outbox.record(connection, told, [URL], now=None)
-        await outbox.record(connection, untold, [], now=None)
-        await outbox.record(connection, theirs, [URL], now=None)
-    asked: list[UUID] = [told.job_id, untold.job_id, theirs.job_id, uuid7()]
+        await outbox.record(connection, started, "https://elsewhere.example", now=None)
+        await outbox.record(connection, told, URL, now=None)
+        await outbox.record(connection, untold, None, now=None)
+        await outbox.record(connection, theirs, URL, now=None)
+    asked: dict[UUID, str] = dict.fromkeys([told.job_id, untold.job_id, theirs.job_id, uuid7()], URL)
     async with database.statement() as connection:
         assert await store.of_jobs(connection, tenant, asked) == {
             told.job_id: store.Progress(URL, "pending", 0)

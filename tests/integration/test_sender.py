@@ -4,6 +4,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -24,15 +25,30 @@ from service.encryption import Vault
 from service.http import Transport
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
-from service.webhooks import outbox, secrets, store
+from service.webhooks import outbox, secrets
 from service.webhooks.addresses import judge
 from service.webhooks.outbox import Event
+from service.webhooks.rules import Rules
 from service.webhooks.schedule import Delivered
-from service.webhooks.sender import LANE_SLOTS, Sender
-from service.webhooks.store import Claimed, Record
+from service.webhooks.sender import Sender
+from service.webhooks.store import Claimed, Record, claims, sweep
+from service.webhooks.store.settle import Ended
+from service.webhooks.turn import take_turn
 
 LOOPBACK = [ip_network("127.0.0.0/8")]
-WAITS = (0, 5, 300)
+LANE_SLOTS = 4
+RULES = Rules(
+    waits=(0, 5, 300),
+    deadline=10.0,
+    slots=200,
+    lane_slots=LANE_SLOTS,
+    breaker_failures=5,
+    breaker_first=30.0,
+    breaker_longest=1800.0,
+    disable_after=5 * 86400.0,
+    disable_events=3,
+    disable_apart=12 * 3600.0,
+)
 BODY = b'{"type": "job.completed",  "data": {"prompt": "caf\xc3\xa9"}}'
 PATIENCE = 10.0
 """Seconds after which a test that waits for a POST has failed."""
@@ -149,9 +165,8 @@ class Senders:
                 transport=connections,
                 vault=self._vault,
                 owner=name,
-                waits=WAITS,
+                rules=replace(RULES, deadline=deadline),
                 tick_seconds=60,  # what is sent is sent because somebody woke the sender, not by the tick
-                deadline_seconds=deadline,
                 clock=self._clock,
                 rand=rand,
             )
@@ -165,7 +180,7 @@ class Senders:
                 with suppress(asyncio.CancelledError):
                     await loop
 
-    async def tell(self, *urls: str, tenant: Tenant | None = None) -> Event:
+    async def tell(self, url: str, *, tenant: Tenant | None = None) -> Event:
         """End some job and record it, as of now."""
         owner = tenant or self._tenant
         event = Event(
@@ -179,15 +194,15 @@ class Senders:
             body=BODY,
         )
         async with self._database.transaction() as connection:
-            await outbox.record(connection, event, urls, now=self._clock())
+            await outbox.record(connection, event, url, now=self._clock())
         return event
 
     async def claim(self, *, lease: float = 60, room: int = 100) -> Sequence[Claimed]:
         """Take what is due, as a sender that then says nothing more of it."""
-        async with self._database.statement() as connection:
-            return await store.claim(
-                connection, owner="dead", lease=lease, room=room, cap=LANE_SLOTS, busy={}, now=self._clock()
-            )
+        turn = await take_turn(
+            self._database, [], room=room, owner="dead", lease=lease, rules=RULES, now=self._clock()
+        )
+        return turn.claimed
 
     async def deliveries(self) -> list[dict[str, Any]]:
         return await self._rows("SELECT * FROM webhook_deliveries ORDER BY id")
@@ -268,7 +283,7 @@ async def test_a_failing_receiver_is_tried_again_on_the_schedule(
     started = clock.now
     for number, after in enumerate([0, 5, 300], start=1):
         clock.move(after - 1)
-        assert await senders.claim() == []
+        assert not await senders.claim()
         clock.move(1)
         async with senders.running():
             assert (await hooks.next()).number == (str(event.id), str(number))
@@ -408,13 +423,15 @@ async def test_a_sender_that_was_thought_dead_cannot_settle_for_its_successor(
     await senders.tell("https://receiver.example/hook")
     (lost,) = await senders.claim(lease=0)
     async with database.statement() as connection:
-        assert await store.free_lost(connection) == 1
+        assert await sweep.free_lost(connection) == 1
     await senders.claim()
     before = await senders.delivery()
     record = Record(status_code=204, latency_ms=1, error=None, response=b"")
+    ended = Ended(delivery=lost, record=record, verdict=Delivered(), blamed=True)
+    turn = await take_turn(database, [ended], room=0, owner="dead", lease=60, rules=RULES, now=clock())
+    assert turn.settled == set()
     async with database.statement() as connection:
-        assert not await store.settle(connection, lost, record, Delivered(), now=clock())
-        await store.give_back(connection, [lost])
+        await claims.give_back(connection, [lost])
     assert await senders.delivery() == before
     # But it was made, and is in the log.
     assert [(row["number"], row["status_code"]) for row in await senders.attempts()] == [(1, 204)]
@@ -427,7 +444,7 @@ async def test_what_was_claimed_and_not_begun_goes_back_without_a_trace(
     before = await senders.delivery()
     claimed = await senders.claim()
     async with database.statement() as connection:
-        await store.give_back(connection, claimed)
+        await claims.give_back(connection, claimed)
     assert await senders.delivery() == before | {"epoch": 1}
 
 

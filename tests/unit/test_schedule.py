@@ -5,14 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.webhooks.schedule import (
+    LONGEST_AGE,
     Answered,
     Delivered,
     Exhausted,
     Forbidden,
+    Held,
     Outcome,
     Retry,
     TimedOut,
     Unreachable,
+    Unsent,
     Verdict,
     verdict,
 )
@@ -25,11 +28,21 @@ outcomes = st.one_of(
     st.just(TimedOut()),
     st.just(Unreachable()),
     st.just(Forbidden()),
+    st.just(Unsent()),
 )
 
 
-def follows(outcome: Outcome, *, attempts: int = 1, age: float = 0, luck: float = 0) -> Verdict:
-    return verdict(outcome, attempts=attempts, age=age, waits=WAITS, rand=lambda: luck)
+def follows(
+    outcome: Outcome, *, registered: bool = False, attempts: int = 1, age: float = 0, luck: float = 0
+) -> Verdict:
+    return verdict(
+        outcome,
+        registered=registered,
+        attempts=attempts,
+        left=LONGEST_AGE - age,
+        waits=WAITS,
+        rand=lambda: luck,
+    )
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -54,10 +67,16 @@ def test_up_to_a_fifth_is_added_and_nothing_taken_away() -> None:
 
 def test_whoever_is_gone_is_asked_no_more() -> None:
     assert follows(Answered(410)) == Exhausted("gone")
+    assert follows(Answered(410), registered=True) == Held()
 
 
-def test_a_forbidden_address_is_final() -> None:
+def test_a_forbidden_address_is_final_unless_it_is_an_endpoints() -> None:
     assert follows(Forbidden()) == Exhausted("forbidden_address")
+    assert follows(Forbidden(), registered=True) == Retry(5)
+
+
+def test_a_fault_of_ours_is_tried_again_on_the_schedule() -> None:
+    assert follows(Unsent(), attempts=2) == Retry(300)
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -83,15 +102,21 @@ def test_an_attempt_beyond_the_schedule_is_the_last() -> None:
     assert follows(Unreachable(), attempts=len(WAITS) + 3) == Exhausted("attempts")
 
 
-@given(outcome=outcomes, attempts=st.integers(1, 12), age=st.floats(0, 1e6), luck=st.floats(0, 1))
+@given(
+    outcome=outcomes,
+    registered=st.booleans(),
+    attempts=st.integers(1, 12),
+    age=st.floats(0, 1e6),
+    luck=st.floats(0, 1),
+)
 def test_a_retry_is_never_earlier_than_planned_nor_later_than_four_days(
-    outcome: Outcome, attempts: int, age: float, luck: float
+    outcome: Outcome, registered: bool, attempts: int, age: float, luck: float
 ) -> None:
-    match follows(outcome, attempts=attempts, age=age, luck=luck):
+    match follows(outcome, registered=registered, attempts=attempts, age=age, luck=luck):
         case Retry(after):
             least = WAITS[attempts]
             assert least <= after <= max(least, 3600) * 1.2
-            assert age + after <= 4 * 86400
+            assert after <= LONGEST_AGE - age
         case Delivered():
             assert isinstance(outcome, Answered)
             assert outcome.status // 100 == 2
@@ -99,5 +124,10 @@ def test_a_retry_is_never_earlier_than_planned_nor_later_than_four_days(
             assert attempts >= len(WAITS)
         case Exhausted("age"):
             assert age + max(WAITS[attempts], 3600) * 1.2 > 4 * 86400
+        case Held():
+            assert registered
+            assert isinstance(outcome, Answered)
+            assert outcome.status == 410
         case Exhausted(reason):
+            assert not registered
             assert outcome in (Answered(410, getattr(outcome, "retry_after", None)), Forbidden()), reason

@@ -10,10 +10,11 @@ from sqlalchemy import Row, Table, TextClause, insert, text, update
 from service.database import Connection
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
-from service.webhooks.endpoint import MOST_COUNTED, Endpoint, lane
+from service.webhooks.endpoint import MOST_COUNTED, Endpoint
 from service.webhooks.forms import Registration
+from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.models import EndpointRow
-from service.webhooks.store import NOW
+from service.webhooks.store.table import NOBODYS, NOW
 
 ENDPOINTS = cast("Table", EndpointRow.__table__)
 
@@ -64,7 +65,34 @@ _LOCK_ROW = text(
     "SELECT FROM webhook_endpoints WHERE tenant_id = :tenant_id AND mode = :mode AND id = :id FOR UPDATE"
 )
 _REMOVE = text("DELETE FROM webhook_endpoints WHERE id = :id")
-_FORGET_LANE = text("DELETE FROM webhook_lanes WHERE tenant_id = :tenant_id AND origin = :origin")
+_DISABLE = text(
+    f"""
+    UPDATE webhook_endpoints SET disabled_at = {NOW}, disabled_reason = :reason
+    WHERE id = :id AND disabled_at IS NULL
+    """
+)
+
+# A URL gets an event once: what goes to the new one already, as a job's own, is not sent there twice.
+_UNDER_WAY = "tenant_id = :tenant_id AND endpoint_id = :id AND status IN ('pending', 'delivering', 'held')"
+_CANCEL_TWICE_TOLD = text(
+    f"""
+    UPDATE webhook_deliveries AS delivery
+    SET status = 'cancelled', in_line = FALSE, finished_at = {NOW}, {NOBODYS}
+    WHERE {_UNDER_WAY}
+      AND EXISTS (SELECT FROM webhook_deliveries AS other
+                  WHERE other.event_id = delivery.event_id AND md5(other.url) = md5(:url))
+    """
+)
+_MOVE = text(f"UPDATE webhook_deliveries SET url = :url WHERE {_UNDER_WAY}")
+_TRUST = text(
+    f"""
+    UPDATE webhook_lanes
+    SET failures = 0, openings = 0, open_until = NULL,
+        places = CASE WHEN open_until IS NOT NULL OR places IS NOT NULL THEN 1 END,
+        ready_at = CASE WHEN ready_at IS NOT NULL THEN {NOW} END
+    WHERE tenant_id = :tenant_id AND origin = ANY (CAST(:lanes AS text[]))
+    """
+)
 
 
 async def lock(connection: Connection, tenant: Tenant) -> None:
@@ -116,9 +144,26 @@ async def write(connection: Connection, endpoint: Endpoint, values: Mapping[str,
         await connection.execute(update(ENDPOINTS).where(ENDPOINTS.c.id == endpoint.id).values(**values))
 
 
-async def forget_lane(connection: Connection, endpoint: Endpoint) -> None:
-    """How it stood with the receiver counts no more: its breaker is closed."""
-    await connection.execute(_FORGET_LANE, {"tenant_id": endpoint.tenant_id, "origin": lane(endpoint.id)})
+async def disable(connection: Connection, endpoint: Endpoint, *, reason: str, now: datetime | None) -> None:
+    """From now on; the caller holds what is to be sent."""
+    await connection.execute(_DISABLE, {"id": endpoint.id, "reason": reason, "now": now})
+
+
+async def move(connection: Connection, endpoint: Endpoint, *, url: str, now: datetime | None) -> None:
+    """What has not arrived goes to this URL."""
+    given = {"id": endpoint.id, "tenant_id": endpoint.tenant_id, "url": url}
+    await connection.execute(_CANCEL_TWICE_TOLD, given | {"now": now})
+    await connection.execute(_MOVE, given)
+
+
+async def trust(connection: Connection, endpoint: Endpoint, *, now: datetime | None) -> None:
+    """Whatever its breaker has counted is forgotten; it begins with one attempt at a time if it was open.
+
+    A transaction of its own: attempts that have just ended are settled in another order.
+    """
+    lane = endpoint_lane(endpoint.id)
+    given = {"tenant_id": endpoint.tenant_id, "lanes": [lane, REPLAY + lane], "now": now}
+    await connection.execute(_TRUST, given)
 
 
 async def remove(connection: Connection, endpoint: Endpoint) -> None:

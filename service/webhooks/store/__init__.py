@@ -1,0 +1,12 @@
+"""Deliveries in Postgres: all SQL on events, deliveries, attempts and lanes that is not a page of a list.
+
+As with jobs, a claim writes owner, lease and a new epoch, and every later write is guarded by that epoch.
+Due times are compared with `:now`, leases run on `clock_timestamp()`.
+"""
+
+from service.webhooks.store.claims import Claimed
+from service.webhooks.store.reads import Progress, of_jobs
+from service.webhooks.store.settle import Record
+from service.webhooks.store.table import DELIVERIES, EVENTS, NOW
+
+__all__ = ["DELIVERIES", "EVENTS", "NOW", "Claimed", "Progress", "Record", "of_jobs"]
