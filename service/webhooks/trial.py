@@ -18,11 +18,11 @@ from service.telemetry import log, without_query
 from service.webhooks.attempt import Attempt, post
 from service.webhooks.endpoint import Endpoint
 from service.webhooks.keychain import Keychain
+from service.webhooks.outbox import envelope
 
 AT_ONCE = 50
 """Made by one process at the same time; who waits for longer than an attempt may take hears of a time-out."""
 TYPE = "webhook.test"
-API_VERSION = "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,7 @@ def _body(endpoint: Endpoint, at: datetime) -> bytes:
         "mode": endpoint.mode,
         "message": "Somebody asked whether this arrives. Nothing has happened to any job.",
     }
-    return msgspec.json.encode(
-        {"type": TYPE, "timestamp": moment(at), "api_version": API_VERSION, "data": data}
-    )
+    return msgspec.json.encode(envelope(TYPE, at, data))
 
 
 def _tell(endpoint: Endpoint, message: _Message, made: Attempt) -> None:
