@@ -93,8 +93,8 @@ async def one(database: Database, tenant: Tenant, delivery_id: UUID) -> tuple[De
 
 async def found(connection: Connection, tenant: Tenant, delivery_id: UUID) -> Delivery:
     """For whoever has a transaction."""
-    chosen = _with_type(tenant.rows(DELIVERIES, *_columns()).where(DELIVERIES.c.id == delivery_id))
-    row = (await connection.execute(chosen)).one_or_none()
+    chosen = tenant.rows(DELIVERIES, DELIVERIES.c.id).where(DELIVERIES.c.id == delivery_id)
+    row = (await connection.execute(_shown(tenant, chosen))).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no webhook delivery {delivery_id}.")
     return _delivery(row)
@@ -102,7 +102,7 @@ async def found(connection: Connection, tenant: Tenant, delivery_id: UUID) -> De
 
 def query(tenant: Tenant, wanted: Wanted, *, before: UUID | None, limit: int) -> Select[Any]:
     """The statement of a page, whose plans are pinned by tests."""
-    some = tenant.rows(DELIVERIES, *_columns()).order_by(DELIVERIES.c.id.desc()).limit(limit)
+    some = tenant.rows(DELIVERIES, DELIVERIES.c.id).order_by(DELIVERIES.c.id.desc()).limit(limit)
     if before is not None:
         some = some.where(DELIVERIES.c.id < before)
     if wanted.endpoint_id is not None:
@@ -112,12 +112,11 @@ def query(tenant: Tenant, wanted: Wanted, *, before: UUID | None, limit: int) ->
         some = some.where(DELIVERIES.c.job_id == wanted.job_id)
         if wanted.statuses:
             some = some.where(DELIVERIES.c.status.in_(sorted(wanted.statuses)))
-        return _with_type(some).order_by(text("id DESC"))
+        return _shown(tenant, some)
     statuses = sorted(wanted.statuses or DELIVERY_STATUSES)
     each = [some.where(DELIVERIES.c.status == status).subquery() for status in statuses]
     together = union_all(*(select(one) for one in each)).subquery()
-    newest = select(together).order_by(together.c.id.desc()).limit(limit)
-    return _with_type(newest).order_by(text("id DESC"))
+    return _shown(tenant, select(together).order_by(together.c.id.desc()).limit(limit))
 
 
 def document(delivery: Delivery) -> dict[str, Any]:
@@ -151,14 +150,14 @@ def attempt(tried: Tried) -> dict[str, Any]:
     }
 
 
-def _columns() -> list[Any]:
-    return [DELIVERIES.c[name] for name in SHOWN]
-
-
-def _with_type(some: Select[Any]) -> Select[Any]:
-    """Each with the type of its event."""
-    chosen = some.subquery()
-    return select(chosen, EVENTS.c.type).join(EVENTS, EVENTS.c.id == chosen.c.event_id)
+def _shown(tenant: Tenant, ids: Select[Any]) -> Select[Any]:
+    """These deliveries, newest first, each with the type of its event."""
+    chosen = ids.subquery()
+    columns = [DELIVERIES.c[name] for name in SHOWN]
+    rows = tenant.rows(DELIVERIES, *columns, EVENTS.c.type)
+    rows = rows.join(chosen, chosen.c.id == DELIVERIES.c.id)
+    rows = rows.join(EVENTS, EVENTS.c.id == DELIVERIES.c.event_id)
+    return rows.order_by(DELIVERIES.c.id.desc())
 
 
 def _delivery(row: Row[Any]) -> Delivery:
