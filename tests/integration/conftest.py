@@ -1,6 +1,7 @@
 """What several tests on real processes share."""
 
 import fcntl
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.deliveries import Clock, Hooks, Senders, listening
 from harness.world import World, a_world
 
 from service.database import Database
+from service.encryption import Vault
 from service.ids import uuid7
 from service.jobs.job import Job
 from service.jobs.request import Request
@@ -19,6 +22,7 @@ from service.jobs.store import reads
 from service.jobs.store.accept import accept
 from service.tenants.store import create
 from service.tenants.tenant import Tenant
+from service.webhooks import secrets
 
 Accepting = Callable[..., Awaitable[Job]]
 
@@ -105,3 +109,32 @@ async def world(
     """An engine and all that is around it."""
     async with a_world(database_url, redis_url, database, tenant, accepted) as made:
         yield made
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def vault() -> Vault:
+    return Vault([os.urandom(32)])
+
+
+@pytest.fixture
+async def hooks() -> AsyncIterator[Hooks]:
+    async with listening() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+async def signed(database: Database, vault: Vault, tenant: Tenant) -> str:
+    """The tenant's signing secret."""
+    async with database.transaction() as connection:
+        return await secrets.issue(connection, vault, tenant.id)
+
+
+@pytest.fixture
+def senders(database: Database, vault: Vault, tenant: Tenant, clock: Clock, signed: str) -> Senders:
+    assert signed
+    return Senders(database, vault, tenant, clock)

@@ -1,231 +1,31 @@
 import asyncio
-import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from aiohttp import web
+from harness.deliveries import LANE_SLOTS, PATIENCE, RULES, Clock, Hooks, Senders, answering, listening
 from sqlalchemy import text
 from standardwebhooks import Webhook
 from structlog.testing import capture_logs
 
 from service import __version__
-from service.backoff import Random
 from service.database import Database
 from service.dev.embedded import Postgres
-from service.dev.serving import serving
 from service.encryption import Vault
 from service.http import Transport
-from service.ids import uuid7
 from service.tenants.tenant import Tenant
-from service.webhooks import outbox, secrets
+from service.webhooks import secrets
 from service.webhooks.addresses import judge
-from service.webhooks.outbox import Event
-from service.webhooks.rules import Rules
 from service.webhooks.schedule import Delivered
-from service.webhooks.sender import Sender
-from service.webhooks.store import Claimed, Record, claims, sweep
+from service.webhooks.store import Record, claims, sweep
 from service.webhooks.store.settle import Ended
 from service.webhooks.turn import take_turn
-
-LOOPBACK = [ip_network("127.0.0.0/8")]
-LANE_SLOTS = 4
-RULES = Rules(
-    waits=(0, 5, 300),
-    deadline=10.0,
-    slots=200,
-    lane_slots=LANE_SLOTS,
-    breaker_failures=5,
-    breaker_first=30.0,
-    breaker_longest=1800.0,
-    disable_after=5 * 86400.0,
-    disable_events=3,
-    disable_apart=12 * 3600.0,
-)
-BODY = b'{"type": "job.completed",  "data": {"prompt": "caf\xc3\xa9"}}'
-PATIENCE = 10.0
-"""Seconds after which a test that waits for a POST has failed."""
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Clock:
-    """A time that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime.now(UTC)
-        self.on_read: Callable[[], object] = lambda: None
-
-    def __call__(self) -> datetime:
-        self.on_read()
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-class Post:
-    """One POST as a receiver got it."""
-
-    def __init__(self, request: web.Request, body: bytes) -> None:
-        self.path = request.path
-        self.headers = {name.lower(): value for name, value in request.headers.items()}
-        self.body = body
-
-    @property
-    def number(self) -> tuple[str, str]:
-        return self.headers["webhook-id"], self.headers["webhook-attempt"]
-
-
-class Hooks:
-    """A receiver: keeps what comes, and answers as it is told to."""
-
-    def __init__(self) -> None:
-        self.posts: asyncio.Queue[Post] = asyncio.Queue()
-        self.answer: Answer = answering(204)
-        self.url = ""
-
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.posts.put_nowait(Post(request, await request.read()))
-        return await self.answer(request)
-
-    async def next(self) -> Post:
-        return await asyncio.wait_for(self.posts.get(), PATIENCE)
-
-    async def next_ones(self, count: int) -> list[Post]:
-        return [await self.next() for _ in range(count)]
-
-
-def answering(status: int, body: bytes = b"", **headers: str) -> Answer:
-    async def answer(_: web.Request) -> web.Response:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return web.Response(status=status, body=body, headers=named)
-
-    return answer
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def vault() -> Vault:
-    return Vault([os.urandom(32)])
-
-
-@asynccontextmanager
-async def listening() -> AsyncIterator[Hooks]:
-    hooks, application = Hooks(), web.Application()
-    application.add_routes([web.post("/{path:.*}", hooks.handle)])
-    async with serving(application, host="127.0.0.1", port=0) as url:
-        hooks.url = url + "/hook"
-        yield hooks
-
-
-@pytest.fixture
-async def hooks() -> AsyncIterator[Hooks]:
-    async with listening() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-async def signed(database: Database, vault: Vault, tenant: Tenant) -> str:
-    """The tenant's signing secret."""
-    async with database.transaction() as connection:
-        return await secrets.issue(connection, vault, tenant.id)
-
-
-class Senders:
-    """Makes senders that run until the block ends, and what they are to send."""
-
-    def __init__(self, database: Database, vault: Vault, tenant: Tenant, clock: Clock) -> None:
-        self._database, self._vault, self._tenant, self._clock = database, vault, tenant, clock
-
-    @asynccontextmanager
-    async def running(
-        self,
-        *,
-        name: str = "one",
-        transport: Transport | None = None,
-        deadline: float = PATIENCE,
-        rand: Random = lambda: 0.0,
-    ) -> AsyncIterator[Sender]:
-        """At the end of the block all attempts that were begun are settled."""
-        async with transport or Transport(judge=judge(LOOPBACK)) as connections:
-            sender = Sender(
-                self._database,
-                transport=connections,
-                vault=self._vault,
-                owner=name,
-                rules=replace(RULES, deadline=deadline),
-                tick_seconds=60,  # what is sent is sent because somebody woke the sender, not by the tick
-                clock=self._clock,
-                rand=rand,
-            )
-            loop = asyncio.create_task(sender.run())
-            try:
-                yield sender
-                await sender.stop()
-                await loop
-            finally:
-                loop.cancel()
-                with suppress(asyncio.CancelledError):
-                    await loop
-
-    async def tell(self, url: str, *, tenant: Tenant | None = None) -> Event:
-        """End some job and record it, as of now."""
-        owner = tenant or self._tenant
-        event = Event(
-            id=uuid7(),
-            tenant_id=owner.id,
-            mode=owner.mode,
-            job_id=uuid7(),
-            type="job.completed",
-            is_end=True,
-            sequence=5,
-            body=BODY,
-        )
-        async with self._database.transaction() as connection:
-            await outbox.record(connection, event, url, now=self._clock())
-        return event
-
-    async def claim(self, *, lease: float = 60, room: int = 100) -> Sequence[Claimed]:
-        """Take what is due, as a sender that then says nothing more of it."""
-        turn = await take_turn(
-            self._database, [], room=room, owner="dead", lease=lease, rules=RULES, now=self._clock()
-        )
-        return turn.claimed
-
-    async def deliveries(self) -> list[dict[str, Any]]:
-        return await self._rows("SELECT * FROM webhook_deliveries ORDER BY id")
-
-    async def delivery(self) -> dict[str, Any]:
-        (only,) = await self.deliveries()
-        return only
-
-    async def attempts(self) -> list[dict[str, Any]]:
-        return await self._rows("SELECT * FROM webhook_attempts ORDER BY delivery_id, number")
-
-    async def disconnect(self) -> None:
-        await self._database.close()
-
-    async def _rows(self, query: str) -> list[dict[str, Any]]:
-        async with self._database.statement() as connection:
-            return [dict(row) for row in (await connection.execute(text(query))).mappings()]
-
-
-@pytest.fixture
-def senders(database: Database, vault: Vault, tenant: Tenant, clock: Clock, signed: str) -> Senders:
-    assert signed
-    return Senders(database, vault, tenant, clock)
 
 
 async def test_an_event_arrives_once_and_verifies(senders: Senders, hooks: Hooks, signed: str) -> None:
@@ -517,10 +317,14 @@ async def test_what_is_claimed_while_the_sender_stops_goes_back(
     await senders.tell(hooks.url)
     stops: asyncio.Queue[asyncio.Task[None]] = asyncio.Queue()
     async with senders.running() as sender:
-        # A claim reads the clock just before it goes to Postgres, and stopping comes in between.
+        await hooks.next()
+        await senders.settled()
+        await senders.tell(hooks.url)
+        # A turn reads the clock just before it goes to Postgres, and stopping comes in between.
         clock.on_read = lambda: stops.put_nowait(asyncio.create_task(sender.stop()))
+        sender.wake()
         await asyncio.wait_for(await stops.get(), PATIENCE)
-    delivery = await senders.delivery()
+    _, delivery = await senders.deliveries()
     assert (delivery["status"], delivery["attempts"], delivery["epoch"]) == ("pending", 0, 1)
     assert hooks.posts.empty()
 

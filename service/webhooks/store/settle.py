@@ -93,8 +93,8 @@ _FAIL_LANES = text(
         open_until = CASE WHEN {_OPENS.format(now=NOW)} THEN {NOW} + {_LONGER} ELSE lane.open_until END,
         places = CASE WHEN {_OPENS.format(now=NOW)} THEN 1 ELSE lane.places END,
         ready_at = CASE WHEN lane.ready_at IS NOT NULL THEN {NOW} END
-    RETURNING lane.tenant_id, lane.origin, lane.failures, lane.openings, lane.open_until,
-              lane.open_until > {NOW} AS is_open
+    RETURNING new.tenant_id, new.origin, new.failures, new.openings, new.open_until,
+              new.openings > coalesce(old.openings, 0) AS has_opened
     """
 )
 # The lanes of replays have no failures of their own, but a place has become free in them too.
@@ -163,7 +163,7 @@ class Disabled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A lane whose breaker is open after a failure."""
+    """A lane whose breaker was opened by a failure just now."""
 
     tenant_id: UUID
     origin: str
@@ -225,8 +225,8 @@ async def fail_lanes(
         Opened(
             tenant_id=tenant_id, origin=origin, failures=failures, openings=openings, open_until=open_until
         )
-        for tenant_id, origin, failures, openings, open_until, is_open in rows
-        if is_open
+        for tenant_id, origin, failures, openings, open_until, has_opened in rows
+        if has_opened
     ]
 
 
