@@ -3,6 +3,7 @@
 import base64
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -16,7 +17,7 @@ from service.webhooks import service_keys
 
 async def test_no_secret_is_in_clear_anywhere(levers: Levers, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    processors = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info]
+    processors: list[Any] = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info]
     with structlog.testing.capture_logs(processors=processors) as lines:
         known, private = await use_all_of_it(levers)
     written = "\n".join([*map(str, lines), caplog.text])
