@@ -24,6 +24,7 @@ from service.dev.receiver import running as running_receiver
 from service.webhooks import keychain, service_keys
 
 ENDPOINTS = "/v1/webhook-endpoints"
+README = Path(__file__).parents[3] / "README.md"
 NODE = Path(__file__).parents[2] / "e2e" / "node"
 
 
@@ -121,6 +122,7 @@ async def test_the_libraries_of_node_verify_every_message(
         shutil.copytree(NODE, folder, dirs_exist_ok=True)
         await run("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--silent", folder=folder)
         answers = json.loads(await run("node", "witnesses.mjs", folder=folder, given=json.dumps(given)))
+        await run_the_readmes(folder, sent[0])
     libraries = ["standardwebhooks", "svix", "replicate"]
     assert len(answers) == len(sent)
     for one, answer in zip(sent, answers, strict=True):
@@ -128,6 +130,25 @@ async def test_the_libraries_of_node_verify_every_message(
         assert answer == {
             "v1a": one.kinds().count("v1a"), "accepted": witnesses, "refused": witnesses,
         }  # fmt: skip
+
+
+async def run_the_readmes(folder: str, sent: Sent) -> None:
+    """What the README says to copy accepts it, and throws at anything else."""
+    await asyncio.to_thread((Path(folder) / "readme.mjs").write_text, block("Verify", "js"))
+    ask = (
+        'import { event } from "./readme.mjs"; import { readFileSync } from "node:fs";'
+        "const { body, headers } = JSON.parse(readFileSync(0)); console.log(event(body, headers).type);"
+        'try { event(body + " ", headers); console.log("accepted"); } catch { console.log("refused"); }'
+    )
+    await asyncio.to_thread((Path(folder) / "ask.mjs").write_text, ask)
+    given = json.dumps({"body": sent.body, "headers": sent.headers})
+    printed = await run("env", f"WEBHOOK_SECRET={sent.secret}", "node", "ask.mjs", folder=folder, given=given)
+    assert printed.split() == ["webhook.test", "refused"]
+
+
+def block(title: str, language: str) -> str:
+    section = README.read_text().partition(f"### {title}\n")[2]
+    return section.partition(f"```{language}\n")[2].partition("```")[0]
 
 
 def verifies(signed: bytes, signature: str, keys: list[dict[str, str]]) -> bool:
