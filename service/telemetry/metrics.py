@@ -145,6 +145,21 @@ def stored(
     ]
 
 
+def of_deliveries(*, pending: int, held: int, lanes_open: int) -> list[Metric]:
+    """What Postgres said just now of webhooks that have not ended."""
+    by_status = GaugeMetricFamily(
+        "edit_jobs_deliveries",
+        "Deliveries of webhooks that wait for an attempt (pending) or for their endpoint (held).",
+        labels=["status"],
+    )
+    by_status.add_metric(["pending"], pending)
+    by_status.add_metric(["held"], held)
+    return [
+        by_status,
+        _gauge("edit_jobs_lanes_open", "Receivers that are left alone for a while.", lanes_open),
+    ]
+
+
 def of_worker(*, leases_held: int, submit_window: int, hears_bells: bool) -> list[Metric]:
     """What a worker is at just now."""
     return [

@@ -19,7 +19,6 @@ from service.api import health
 from service.api.server import GRACE_SECONDS, KEEP_ALIVE_SECONDS
 from service.cli.application import app
 from service.settings import PREFIX, Settings
-from service.webhooks.sender import DEADLINE_SECONDS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -87,7 +86,7 @@ def test_nothing_starts_before_the_migration_is_done() -> None:
 
 
 def test_a_worker_gets_as_long_as_it_may_need_to_stop() -> None:
-    longest = Settings.model_fields["submit_deadline_seconds"].default + DEADLINE_SECONDS
+    longest = sum(Settings.model_fields[f"{what}_deadline_seconds"].default for what in ("submit", "webhook"))
     assert seconds(COMPOSE["worker"]["stop_grace_period"]) >= longest
     told = re.findall(
         r"(?:stop_grace_period: |worker\nspec:\n  terminationGracePeriodSeconds: )(\d+)", README

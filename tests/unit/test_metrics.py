@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.telemetry import metrics
 
-LABELS = {"call", "kind", "le", "method", "model", "move", "outcome", "route", "status"}
+LABELS = {"call", "kind", "le", "method", "model", "move", "outcome", "reason", "route", "status"}
 COUNTING = (
     "from service.telemetry import metrics\n"
     "metrics.ACCEPTED.labels('m').inc()\n"
@@ -22,11 +22,12 @@ def test_every_metric_is_ours_explained_and_free_of_tenants() -> None:
     now = metrics.of_worker(leases_held=1, submit_window=1, hears_bells=True)
     stored = metrics.stored(jobs={("accepted", "m"): 1}, oldest_accepted=1, accounts_in_trouble=0)
     ours = [family for family in REGISTRY.collect() if family.name.startswith("edit_jobs_")]
-    for family in [*ours, *now, *stored]:
+    deliveries = metrics.of_deliveries(pending=1, held=1, lanes_open=1)
+    for family in [*ours, *now, *stored, *deliveries]:
         assert family.documentation.endswith("."), family.name
         assert family.name.startswith("edit_jobs_")
         assert {label for sample in family.samples for label in sample.labels} <= LABELS, family.name
-    assert len(ours) == 14
+    assert len(ours) == 18
 
 
 def test_what_is_read_now_stands_beside_what_was_counted() -> None:

@@ -72,7 +72,8 @@ _REPLAY = text(
              AND event.type = ANY (endpoint.events)
         LEFT JOIN webhook_deliveries AS delivery
              ON delivery.event_id = event.id AND md5(delivery.url) = md5(endpoint.url)
-        WHERE event.created_at >= :since AND event.created_at < coalesce(CAST(:until AS timestamptz), 'infinity')
+        WHERE event.created_at >= :since
+          AND event.created_at < coalesce(CAST(:until AS timestamptz), 'infinity')
           AND event.body IS NOT NULL AND event.job_id IS NOT NULL
           AND CASE WHEN delivery.id IS NULL THEN :missing
                    ELSE delivery.endpoint_id = endpoint.id

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from harness.deliveries import RULES
 from sqlalchemy import text
 
 from service.database import Database
@@ -16,9 +17,10 @@ from service.jobs.lifecycle import COMPLETE, FAIL, Status
 from service.jobs.store import moves
 from service.jobs.store.claims import Owner, take_waiting
 from service.tenants.models import PLATFORM_TOKEN_ID
-from service.webhooks import store as deliveries
 from service.webhooks.schedule import Delivered
-from service.webhooks.store import Record
+from service.webhooks.store import Claimed, Record
+from service.webhooks.store.settle import Ended
+from service.webhooks.turn import Turn, take_turn
 
 OWNER = Owner(name="worker", lease=60)
 MARK = "c0ffee"
@@ -88,10 +90,15 @@ async def mentions(database: Database) -> list[str]:
 
 async def sent(database: Database) -> None:
     """One attempt of the delivery that is due, answered with what was sent."""
-    async with database.transaction() as connection:
-        [claimed] = await deliveries.claim(connection, owner="w", lease=60, room=1, cap=1, busy={}, now=None)
-        record = Record(status_code=200, latency_ms=1, error=None, response=MARK.encode())
-        assert await deliveries.settle(connection, claimed, record, Delivered(), now=None)
+    [claimed] = (await turn(database, room=1)).claimed
+    assert (await turn(database, claimed, response=MARK.encode())).settled == {claimed.id}
+
+
+async def turn(database: Database, *sent: Claimed, room: int = 0, response: bytes = b"") -> Turn:
+    """What a sender has sent is written down, and what it has room for is claimed."""
+    record = Record(status_code=200, latency_ms=1, error=None, response=response)
+    ended = [Ended(delivery=one, record=record, verdict=Delivered(), blamed=True) for one in sent]
+    return await take_turn(database, ended, room=room, owner="w", lease=60, rules=RULES, now=None)
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
@@ -171,10 +178,8 @@ async def test_what_was_not_delivered_yet_is_cancelled(
     api: httpx.AsyncClient, database: Database, reaching: Reaching, under_way: bool
 ) -> None:
     job_id = await reaching(Status.COMPLETED)
-    async with database.transaction() as connection:
-        room = 1 if under_way else 0
-        claimed = await deliveries.claim(connection, owner="w", lease=60, room=room, cap=1, busy={}, now=None)
-    assert len(claimed) == room
+    claimed = (await turn(database, room=int(under_way))).claimed
+    assert len(claimed) == under_way
 
     await api.delete(f"/v1/jobs/{job_id}")
 
@@ -182,10 +187,7 @@ async def test_what_was_not_delivered_yet_is_cancelled(
     assert await rows(database, kept) == [
         ("https://hooks.example/[deleted]", "https://hooks.example", "cancelled", None, False)
     ]
-    for delivery in claimed:
-        record = Record(status_code=200, latency_ms=1, error=None, response=b"")
-        async with database.transaction() as connection:
-            assert not await deliveries.settle(connection, delivery, record, Delivered(), now=None)
+    assert (await turn(database, *claimed)).settled == set()
 
 
 async def test_what_was_delivered_stays_so(
