@@ -117,7 +117,7 @@ async def listening() -> AsyncIterator[Hooks]:
 class Senders:
     """Makes senders that run until the block ends, and what they are to send."""
 
-    def __init__(self, database: Database, vault: Vault, tenant: Tenant, clock: Clock) -> None:
+    def __init__(self, database: Database, vault: Vault, tenant: Tenant, clock: Callable[[], Any]) -> None:
         self._database, self._vault, self._tenant, self._clock = database, vault, tenant, clock
         self.rules = RULES
 
@@ -258,6 +258,12 @@ class Senders:
 
     async def attempts(self) -> list[dict[str, Any]]:
         return await self._rows("SELECT * FROM webhook_attempts ORDER BY delivery_id, number")
+
+    async def until_all_placed(self) -> None:
+        """Wait until every event has its place in the feed."""
+        async with asyncio.timeout(PATIENCE):
+            while any(row["position"] is None for row in await self.events()):
+                await asyncio.sleep(0.01)
 
     async def tried(self, count: int = 1) -> None:
         """Wait until so many attempts are in the log."""
