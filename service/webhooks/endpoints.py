@@ -1,5 +1,7 @@
 """What a tenant does with its endpoints. Another tenant's, and those of the other mode, are not there."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,8 +19,6 @@ from service.webhooks.store import again
 from service.webhooks.store import endpoints as endpoint_store
 
 _ENABLED: dict[str, Any] = {"disabled_at": None, "disabled_reason": None}
-# Another receiver, or one that was mended: what was held against it counts no more.
-_UNTRIED: dict[str, Any] = {"failing_since": None, "failed_events": 0}
 
 
 async def register(
@@ -60,37 +60,46 @@ async def one(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: C
 async def change(
     database: Database, tenant: Tenant, endpoint_id: UUID, asked: Change, *, bell: Bell, clock: Clock
 ) -> Endpoint:
-    """The endpoint as it is then; raises EndpointExistsError too."""
+    """The endpoint as it is then; raises EndpointExistsError too.
+
+    What it is from now on is committed first, and what waits follows in steps. Should those be cut off, the
+    same change asked for again goes on with them.
+    """
     now = clock()
     async with database.of_tenant(tenant.id) as connection:
         await endpoint_store.lock(connection, tenant)
-        endpoint = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
-        moves = asked.url is not None and asked.url != endpoint.url
-        revives = asked.enabled is True and not endpoint.is_enabled
-        if moves and asked.url is not None:
+        before = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
+        if asked.url is not None and asked.url != before.url:
             await _make_sure_is_new(connection, tenant, asked.url)
-            await endpoint_store.move(connection, endpoint, url=asked.url, now=now)
-        values = {name: value for name, value in asked.columns().items() if value is not None}
-        await endpoint_store.write(connection, endpoint, values | (_UNTRIED if moves or revives else {}))
-        if asked.enabled is False and endpoint.is_enabled:
-            await endpoint_store.disable(connection, endpoint, reason="asked", now=now)
-            await again.hold(connection, tenant, endpoint_id)
-        if revives:
-            await endpoint_store.write(connection, endpoint, _ENABLED)
-            await again.release(connection, tenant, endpoint_id, now=now)
-    if moves or revives:
+        await endpoint_store.write(connection, before, asked.columns())
+        if asked.enabled is False:
+            await endpoint_store.disable(connection, before, reason="asked", now=now)
+        elif asked.enabled:
+            await endpoint_store.write(connection, before, _ENABLED)
+        endpoint = await found(connection, tenant, endpoint_id, clock=clock)
+    begins_anew = endpoint.url != before.url or (endpoint.is_enabled and not before.is_enabled)
+    if begins_anew:
         async with database.of_tenant(tenant.id) as connection:
             await endpoint_store.trust(connection, endpoint, now=now)
-        bell.ring()
+    if asked.url is not None:
+        await _in_steps(database, tenant, partial(endpoint_store.move, endpoint=endpoint, now=now))
+    if asked.enabled is False:
+        await _in_steps(database, tenant, partial(again.hold, tenant=tenant, endpoint_id=endpoint_id))
+    elif asked.enabled:
+        release = partial(again.release, tenant=tenant, endpoint_id=endpoint_id, now=now)
+        await _in_steps(database, tenant, release)
+    bell.ring()
     return await one(database, tenant, endpoint_id, clock=clock)
 
 
 async def remove(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: Clock) -> None:
     """Nothing is sent to it any more; what was sent stays in the log."""
+    now = clock()
     async with database.of_tenant(tenant.id) as connection:
         endpoint = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
-        await again.withdraw(connection, tenant, endpoint_id, now=clock())
         await endpoint_store.remove(connection, endpoint)
+    withdraw = partial(again.withdraw, tenant=tenant, endpoint_id=endpoint_id, now=now)
+    await _in_steps(database, tenant, withdraw)
 
 
 async def rotate_secret(
@@ -116,3 +125,11 @@ async def found(
 async def _make_sure_is_new(connection: Connection, tenant: Tenant, url: str) -> None:
     if (taken := await endpoint_store.at(connection, tenant, url)) is not None:
         raise EndpointExistsError(f"The URL is registered already, as the endpoint {taken}.")
+
+
+async def _in_steps(database: Database, tenant: Tenant, step: Callable[..., Awaitable[int]]) -> None:
+    """Each in a transaction of its own, which holds up nobody for long, until there is nothing left to do."""
+    while True:
+        async with database.of_tenant(tenant.id) as connection:
+            if await step(connection) < again.STEP:
+                return

@@ -40,7 +40,8 @@ class Change:
 
     def columns(self) -> dict[str, Any]:
         """The columns that are concerned."""
-        return {"url": self.url, "events": self.events, "description": self.description}
+        given = {"url": self.url, "events": self.events, "description": self.description}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,9 @@ async def _check_endpoint(
         raise NotRedeliverableError("The endpoint was removed.")
     if not endpoint.is_enabled:
         raise NotRedeliverableError("The endpoint is disabled: enable it first.")
+    if endpoint.url != delivery.url:
+        # Whoever answers at the URL that it had may be somebody else by now.
+        raise NotRedeliverableError("The endpoint has another URL now: replay the event.")
 
 
 def _check(window: Window, now: datetime) -> None:

@@ -21,10 +21,12 @@ from service.ids import uuid7
 from service.webhooks.addresses import judge
 from service.webhooks.attempt import KEPT_ALIVE_SECONDS, MOST_KEPT, Attempt, connect, post
 from service.webhooks.schedule import Answered, Forbidden, TimedOut, Unreachable
+from service.webhooks.signing import Signer
 from service.webhooks.store import Claimed
 
 DEADLINE = 0.5
 GRACE = 1.5
+SIGNER = Signer(("whsec_" + "A" * 43 + "=",))
 """Seconds that a busy machine may add."""
 MOST_MEMORY = 2_000_000
 """Bytes that an attempt may take at its worst: the answers are without end."""
@@ -115,7 +117,7 @@ async def attempted(transport: Transport, url: str) -> Attempt:
     tracemalloc.start()
     begun = time.monotonic()
     try:
-        attempt = await post(transport, delivery(url), secrets=["whsec_" + "A" * 43 + "="], deadline=DEADLINE)
+        attempt = await post(transport, delivery(url), signer=SIGNER, deadline=DEADLINE)
         assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
     finally:
         tracemalloc.stop()
@@ -306,9 +308,8 @@ async def test_many_hostile_receivers_at_once_end_together() -> None:
         transport = Transport(connections=50, decompress=False, judge=judge(LOOPBACK))
         async with transport:
             url = f"http://127.0.0.1:{port}/"
-            secrets = ["whsec_" + "A" * 43 + "="]
             attempts = await asyncio.gather(
-                *(post(transport, delivery(url), secrets=secrets, deadline=DEADLINE) for _ in range(50))
+                *(post(transport, delivery(url), signer=SIGNER, deadline=DEADLINE) for _ in range(50))
             )
     assert {type(attempt.outcome) for attempt in attempts} == {TimedOut}
     assert time.monotonic() - begun < DEADLINE + 2 * GRACE

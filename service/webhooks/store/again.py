@@ -24,10 +24,15 @@ ON_THEIR_WAY = {"pending", "delivering"}
 _OF_ENDPOINT = "tenant_id = :tenant_id AND mode = :mode AND endpoint_id = :endpoint_id"
 _AGE = "interval '4 days'"
 
+STEP = 5_000
+"""Deliveries of one transaction, when endpoints change: a dead receiver may have any number of them."""
+_SOME = f"""
+    id IN (SELECT id FROM webhook_deliveries WHERE {_OF_ENDPOINT} AND %s LIMIT {STEP} FOR UPDATE SKIP LOCKED)
+"""
 _HOLD = text(
     f"""
     UPDATE webhook_deliveries SET status = 'held', in_line = FALSE
-    WHERE {_OF_ENDPOINT} AND status = 'pending' RETURNING id
+    WHERE {_SOME % "status = 'pending'"} RETURNING id
     """
 )
 # A sender that is at work on one finds that it is not its own any more.
@@ -35,14 +40,14 @@ _WITHDRAW = text(
     f"""
     UPDATE webhook_deliveries
     SET status = 'cancelled', reason = 'removed', in_line = FALSE, finished_at = {NOW}, {NOBODYS}
-    WHERE {_OF_ENDPOINT} AND status IN ('pending', 'delivering', 'held') RETURNING id
+    WHERE {_SOME % "status IN ('pending', 'delivering', 'held')"} RETURNING id
     """
 )
 _RELEASE = text(
     f"""
     UPDATE webhook_deliveries
     SET status = 'pending', in_line = TRUE, origin = :lane, due_at = least(due_at, {NOW})
-    WHERE {_OF_ENDPOINT} AND status = 'held' AND gives_up_at > {NOW} RETURNING id
+    WHERE {_SOME % f"status = 'held' AND gives_up_at > {NOW}"} RETURNING id
     """
 )
 _AFRESH = f"""
@@ -105,7 +110,10 @@ _READY = text(
 
 
 async def hold(connection: Connection, tenant: Tenant, endpoint_id: UUID) -> int:
-    """Keep back what was not delivered to the endpoint, which is disabled; returns how many."""
+    """Keep back what was not delivered to the endpoint, which is disabled; returns how many.
+
+    At most `STEP`, and so do the two below: asked again, each goes on.
+    """
     return await _count(connection, _HOLD, tenant, endpoint_id)
 
 

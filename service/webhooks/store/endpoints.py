@@ -14,6 +14,7 @@ from service.webhooks.endpoint import MOST_COUNTED, Endpoint
 from service.webhooks.forms import Registration
 from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.models import EndpointRow
+from service.webhooks.store.again import STEP
 from service.webhooks.store.table import NOBODYS, NOW
 
 ENDPOINTS = cast("Table", EndpointRow.__table__)
@@ -73,17 +74,29 @@ _DISABLE = text(
 )
 
 # A URL gets an event once: what goes to the new one already, as a job's own, is not sent there twice.
-_UNDER_WAY = "tenant_id = :tenant_id AND endpoint_id = :id AND status IN ('pending', 'delivering', 'held')"
-_CANCEL_TWICE_TOLD = text(
+_MOVE = text(
     f"""
-    UPDATE webhook_deliveries AS delivery
-    SET status = 'cancelled', in_line = FALSE, finished_at = {NOW}, {NOBODYS}
-    WHERE {_UNDER_WAY}
-      AND EXISTS (SELECT FROM webhook_deliveries AS other
-                  WHERE other.event_id = delivery.event_id AND md5(other.url) = md5(:url))
+    WITH locked AS MATERIALIZED (
+        SELECT id, event_id, EXISTS (SELECT FROM webhook_deliveries AS other
+                           WHERE other.event_id = delivery.event_id AND md5(other.url) = md5(:url)) AS is_told
+        FROM webhook_deliveries AS delivery
+        WHERE tenant_id = :tenant_id AND endpoint_id = :id AND url <> :url
+          AND status IN ('pending', 'delivering', 'held')
+        LIMIT {STEP} FOR UPDATE SKIP LOCKED
+    ), few AS (
+        SELECT id, is_told OR row_number() OVER (PARTITION BY event_id ORDER BY id) > 1 AS is_told FROM locked
+    ), cancelled AS (
+        UPDATE webhook_deliveries AS delivery
+        SET status = 'cancelled', in_line = FALSE, finished_at = {NOW}, {NOBODYS}
+        FROM few WHERE delivery.id = few.id AND is_told
+    ), moved AS (
+        UPDATE webhook_deliveries AS delivery SET url = :url
+        FROM few WHERE delivery.id = few.id AND NOT is_told
+    )
+    SELECT count(*) FROM few
     """
 )
-_MOVE = text(f"UPDATE webhook_deliveries SET url = :url WHERE {_UNDER_WAY}")
+_FORGIVE = text("UPDATE webhook_endpoints SET failing_since = NULL, failed_events = 0 WHERE id = :id")
 _TRUST = text(
     f"""
     UPDATE webhook_lanes
@@ -149,18 +162,20 @@ async def disable(connection: Connection, endpoint: Endpoint, *, reason: str, no
     await connection.execute(_DISABLE, {"id": endpoint.id, "reason": reason, "now": now})
 
 
-async def move(connection: Connection, endpoint: Endpoint, *, url: str, now: datetime | None) -> None:
-    """What has not arrived goes to this URL."""
-    given = {"id": endpoint.id, "tenant_id": endpoint.tenant_id, "url": url}
-    await connection.execute(_CANCEL_TWICE_TOLD, given | {"now": now})
-    await connection.execute(_MOVE, given)
+async def move(connection: Connection, endpoint: Endpoint, *, now: datetime | None) -> int:
+    """What has not arrived goes to the URL that the endpoint has now; returns how many, `STEP` at most."""
+    given = {"id": endpoint.id, "tenant_id": endpoint.tenant_id, "url": endpoint.url, "now": now}
+    count: int = (await connection.execute(_MOVE, given)).scalar_one()
+    return count
 
 
 async def trust(connection: Connection, endpoint: Endpoint, *, now: datetime | None) -> None:
-    """Whatever its breaker has counted is forgotten; it begins with one attempt at a time if it was open.
+    """Another receiver, or one that was mended: what was held against it counts no more.
 
-    A transaction of its own: attempts that have just ended are settled in another order.
+    A breaker that was open lets one attempt at a time through at first. A transaction of its own: attempts
+    that have just ended are settled in another order.
     """
+    await connection.execute(_FORGIVE, {"id": endpoint.id})
     lane = endpoint_lane(endpoint.id)
     given = {"tenant_id": endpoint.tenant_id, "lanes": [lane, REPLAY + lane], "now": now}
     await connection.execute(_TRUST, given)

@@ -139,3 +139,33 @@ async def test_nothing_is_sent_to_a_removed_endpoint_any_more(levers: Levers) ->
 
 def str_of(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
+
+
+MANY = """
+INSERT INTO webhook_deliveries (id, tenant_id, event_id, job_id, endpoint_id, url, origin, status)
+SELECT uuidv7(), tenant_id, event_id, job_id, endpoint_id, url || '&n=' || n, origin, 'pending'
+FROM webhook_deliveries, generate_series(1, 12000) AS n
+"""
+
+
+async def test_however_much_waits_an_endpoint_can_be_disabled_enabled_moved_and_removed(
+    levers: Levers,
+) -> None:
+    endpoint = await levers.endpoint()
+    await levers.tell()
+    async with levers.database.driver() as driver:
+        await driver.execute(MANY)
+
+    async def statuses() -> dict[str, int]:
+        async with levers.database.driver() as driver:
+            return dict(await driver.fetch("SELECT status, count(*) FROM webhook_deliveries GROUP BY status"))
+
+    disabled = await levers.change(endpoint, enabled=False)
+    assert (await statuses(), disabled["waiting"]["held"]) == ({"held": 12_001}, 1000)
+    await levers.change(endpoint, enabled=True)
+    assert await statuses() == {"pending": 12_001}
+    # There is one of them for each URL of an event, so the new URL takes one, and the others are told by it.
+    await levers.change(endpoint, url=f"{levers.hook}?moved")
+    assert await statuses() == {"pending": 1, "cancelled": 12_000}
+    assert (await levers.api.delete(f"{ENDPOINTS}/{endpoint['id']}")).status_code == 204
+    assert await statuses() == {"cancelled": 12_001}

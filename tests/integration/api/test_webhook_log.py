@@ -116,6 +116,8 @@ async def test_what_cannot_be_redelivered_is_told(levers: Levers) -> None:
     answer = await levers.api.post(by_event[str(erased.id)])
     assert (answer.status_code, answer.json()["code"]) == (409, "not_redeliverable")
     assert "deleted" in answer.json()["detail"]
+    await levers.change(endpoint, url=f"{levers.hook}?moved")
+    assert "another URL" in (await levers.api.post(by_event[str(kept.id)])).json()["detail"]
     await levers.change(endpoint, enabled=False)
     assert "disabled" in (await levers.api.post(by_event[str(kept.id)])).json()["detail"]
     await levers.api.delete(f"{ENDPOINTS}/{endpoint['id']}")
