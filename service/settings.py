@@ -62,7 +62,9 @@ class Settings(BaseSettings):
         200, description="Most attempts at once in one worker; a quarter of them may be one tenant's"
     )
     webhook_lane_slots: Count = Field(
-        4, description="Most attempts at once to one endpoint, or one origin of a tenant's `callback_url`s"
+        4,
+        le=50,
+        description="Most attempts at once to one endpoint, or one origin of a tenant's `callback_url`s",
     )
     webhook_breaker_failures: Count = Field(
         5, description="Failures in a row after which a receiver is left alone for a while"

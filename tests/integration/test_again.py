@@ -199,7 +199,7 @@ async def test_replays_are_never_in_the_way_of_fresh_deliveries(
         assert len(replayed) == 1
 
 
-async def test_a_breaker_holds_replays_back_too(
+async def test_an_open_breaker_lets_one_through_for_whoever_asks_and_then_holds_replays_back_too(
     senders: Senders, endpoint: UUID, connection: Connection, tenant: Tenant, clock: Clock
 ) -> None:
     for _ in range(8):
@@ -208,7 +208,12 @@ async def test_a_breaker_holds_replays_back_too(
         await senders.end(await senders.claim(), with_=Unreachable())
     for row in await senders.deliveries():
         assert await again.redeliver(connection, tenant, row["id"], now=clock())
-    assert not await senders.claim()
-    clock.move(30)
     (probe,) = await senders.claim()
     assert probe.origin == f"replay:endpoint:{endpoint}"
+    (opened,) = (await senders.end([probe], with_=Unreachable())).opened
+    assert (opened.openings, opened.open_until) == (2, clock.now + timedelta(seconds=60))
+    assert not await senders.claim()
+    clock.move(60)
+    (probe,) = await senders.claim()
+    turn = await senders.end([probe], with_=Answered(204), room=9)
+    assert len(turn.claimed) == 1, "replays go one at a time, however well the receiver is"

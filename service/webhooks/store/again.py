@@ -100,9 +100,14 @@ _REPLAY = text(
     SELECT id FROM again UNION ALL SELECT id FROM made
     """
 )
-# The last statement of its transaction, so that no claim waits for the row.
+# The last statement of its transaction, so that no claim waits for the rows. Whoever asks has reason to
+# believe that the receiver is back: an open breaker lets the next one through now, and judges by that.
 _READY = text(
     f"""
+    WITH breaker AS (
+        UPDATE webhook_lanes SET open_until = {NOW}, ready_at = CASE WHEN ready_at IS NOT NULL THEN {NOW} END
+        WHERE tenant_id = :tenant_id AND origin = regexp_replace(:lane, '^replay:', '') AND open_until > {NOW}
+    )
     INSERT INTO webhook_lanes AS lane (tenant_id, origin, ready_at) VALUES (:tenant_id, :lane, {NOW})
     ON CONFLICT (tenant_id, origin) DO UPDATE SET ready_at = excluded.ready_at
     """
