@@ -3,6 +3,7 @@
 import time
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import select
 
 from service.database import Connection, Database
@@ -24,6 +25,8 @@ class Keychain:
         self._database = database
         self._vault = vault
         self._known: dict[Owner, tuple[float, Signer]] = {}
+        self._signings: dict[UUID, str | None] = {}
+        self._keys: tuple[float, list[Ed25519PrivateKey]] = (0.0, [])
         self._published: tuple[float, list[Published]] = (0.0, [])
 
     async def of(self, tenant_id: UUID, endpoint_id: UUID | None = None, *, mode: str = "live") -> Signer:
@@ -33,24 +36,22 @@ class Keychain:
         """
         # The mode of an endpoint is its own; what is asked with is of no account.
         owner = Owner(tenant_id, endpoint_id, mode if endpoint_id is None else "live")
-        now = time.monotonic()
         until, signer = self._known.get(owner, (0.0, None))
-        if signer is None or until < now:
+        if signer is None or until < time.monotonic():
             async with self._database.of_tenant(tenant_id) as connection:
                 signer = await self._made(connection, owner)
             if len(self._known) >= _MOST_REMEMBERED:
                 self._known.clear()
-            self._known[owner] = (now + REMEMBERED_SECONDS, signer)
+            self._known[owner] = (time.monotonic() + REMEMBERED_SECONDS, signer)
         return signer
 
     async def published(self) -> list[Published]:
         """The service's keys that sign for whoever wants `v1a`."""
-        now = time.monotonic()
         until, keys = self._published
-        if until < now:
+        if until < time.monotonic():
             async with self._database.transaction() as connection:
                 keys = await service_keys.published(connection, self._vault)
-            self._published = (now + REMEMBERED_SECONDS, keys)
+            self._published = (time.monotonic() + REMEMBERED_SECONDS, keys)
         return keys
 
     async def _made(self, connection: Connection, owner: Owner) -> Signer:
@@ -61,11 +62,23 @@ class Keychain:
         if not found:
             whose = f"endpoint {owner.endpoint_id}" if owner.endpoint_id else f"tenant {owner.tenant_id}"
             raise NoSecretError(f"{whose} has no signing secret")
-        wants_both = owner.endpoint_id is not None and await _wants_v1a(connection, owner.endpoint_id)
-        keys = await service_keys.live(connection, self._vault) if wants_both else []
+        wants_both = owner.endpoint_id and await self._signing(connection, owner.endpoint_id) == "v1a"
+        keys = await self._private(connection) if wants_both else []
         return Signer(tuple(one.secret for one in found), tuple(keys))
 
+    async def _signing(self, connection: Connection, endpoint_id: UUID) -> str | None:
+        """Remembered for good: an endpoint's never changes."""
+        if endpoint_id not in self._signings:
+            query = select(EndpointRow.signing).where(EndpointRow.id == endpoint_id)
+            signing = (await connection.execute(query)).scalar_one_or_none()
+            if len(self._signings) >= _MOST_REMEMBERED:
+                self._signings.clear()
+            self._signings[endpoint_id] = signing
+        return self._signings[endpoint_id]
 
-async def _wants_v1a(connection: Connection, endpoint_id: UUID) -> bool:
-    signing = await connection.execute(select(EndpointRow.signing).where(EndpointRow.id == endpoint_id))
-    return signing.scalar_one_or_none() == "v1a"
+    async def _private(self, connection: Connection) -> list[Ed25519PrivateKey]:
+        until, keys = self._keys
+        if until < time.monotonic():
+            keys = await service_keys.live(connection, self._vault)
+            self._keys = (time.monotonic() + REMEMBERED_SECONDS, keys)
+        return keys
