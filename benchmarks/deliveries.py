@@ -164,7 +164,10 @@ async def a_bench(folder: Path) -> AsyncIterator[Bench]:
         await asyncio.to_thread(migrate, settings.database_url)
         database = Database(settings.database_url)
         async with database.transaction() as connection:
-            owners = [await tenants.create(connection, f"bench {number}") for number in range(TENANTS)]
+            owners = [
+                await tenants.create(connection, f"bench {number}", actor="bench")
+                for number in range(TENANTS)
+            ]
             for owner in owners:
                 await secrets.issue(connection, Vault.from_text(settings.secret_key), owner)
         await database.close()

@@ -29,7 +29,8 @@ def moment(at: datetime | None) -> str | None:
     """RFC 3339 in UTC, always with microseconds, so that times also sort as text."""
     if at is None:
         return None
-    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    at = at if at.tzinfo is UTC else at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def read_moment(text: str) -> datetime | None:

@@ -25,12 +25,20 @@ class ServiceError(Exception):
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
 
-    def __init__(self, detail: str, *, faults: Sequence[Fault] = (), retry_after: int | None = None) -> None:
-        """`retry_after` is in seconds, and is sent as the header of that name."""
+    def __init__(
+        self,
+        detail: str,
+        *,
+        faults: Sequence[Fault] = (),
+        retry_after: int | None = None,
+        limit: str | None = None,
+    ) -> None:
+        """`retry_after` is in seconds, and is sent as the header; `limit` names the limit that was hit."""
         super().__init__(detail)
         self.detail = detail
         self.faults = tuple(faults)
         self.retry_after = retry_after
+        self.limit = limit
 
     @classmethod
     def title(cls) -> str:
@@ -59,11 +67,47 @@ class UnauthorizedError(ServiceError):
     status = 401
 
 
+class MalformedKeyError(UnauthorizedError):
+    """This is not a key of this service."""
+
+    code = "key_malformed"
+
+
+class UnknownKeyError(UnauthorizedError):
+    """There is no such key."""
+
+    code = "key_unknown"
+
+
+class ExpiredKeyError(UnauthorizedError):
+    """The key has expired."""
+
+    code = "key_expired"
+
+
+class RevokedKeyError(UnauthorizedError):
+    """The key was revoked."""
+
+    code = "key_revoked"
+
+
 class ForbiddenError(ServiceError):
     """The key does not allow this."""
 
     code = "forbidden"
     status = 403
+
+
+class MissingScopeError(ForbiddenError):
+    """The key lacks a scope."""
+
+    code = "missing_scope"
+
+
+class TenantDisabledError(ForbiddenError):
+    """The tenant is disabled: nothing new is accepted."""
+
+    code = "tenant_disabled"
 
 
 class NotFoundError(ServiceError):
@@ -122,10 +166,24 @@ class NotDeletableError(ServiceError):
     status = 409
 
 
+class NameTakenError(ServiceError):
+    """The name is taken."""
+
+    code = "name_taken"
+    status = 409
+
+
 class EndpointExistsError(ServiceError):
     """The URL is registered already."""
 
     code = "endpoint_exists"
+    status = 409
+
+
+class NotRedeliverableError(ServiceError):
+    """The delivery cannot be made again."""
+
+    code = "not_redeliverable"
     status = 409
 
 
@@ -137,18 +195,27 @@ class LimitReachedError(ServiceError):
     status = 409
 
 
-class NotRedeliverableError(ServiceError):
-    """The delivery cannot be made again."""
-
-    code = "not_redeliverable"
-    status = 409
-
-
 class IdempotencyKeyReusedError(ServiceError):
     """The Idempotency-Key was used for another request."""
 
     code = "idempotency_key_reused"
     status = 422
+
+
+class RateLimitedError(ServiceError):
+    """Too many requests came in a second."""
+
+    code = "rate_limited"
+    status = 429
+    retryable = True
+
+
+class QueueFullError(ServiceError):
+    """Too many jobs wait already."""
+
+    code = "queue_full"
+    status = 429
+    retryable = True
 
 
 class UnavailableError(ServiceError):

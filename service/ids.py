@@ -3,10 +3,17 @@
 import os
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 _USUAL = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _last = 0
+
+CLOCKS_APART = timedelta(hours=1)
+"""No two of our machines' clocks differ by more. An id carries the time of whoever made it, and most times in
+Postgres are Postgres's own: so which ids belong to such a time is known only to within this."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_MILLISECONDS = 2**48 - 1
 
 
 def uuid7() -> UUID:
@@ -21,3 +28,9 @@ def uuid7() -> UUID:
 def read(text: str) -> UUID | None:
     """The UUID written like this; None for other forms than the usual, which `UUID` would read too."""
     return UUID(text) if _USUAL.fullmatch(text) else None
+
+
+def first_of(at: datetime, *, margin: timedelta) -> UUID:
+    """The least id of that time and the margin: its first 48 bits are milliseconds since 1970."""
+    milliseconds = (at - _EPOCH + margin) // timedelta(milliseconds=1)
+    return UUID(int=min(max(milliseconds, 0), _MOST_MILLISECONDS) << 80)

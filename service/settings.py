@@ -29,10 +29,12 @@ class Settings(BaseSettings):
 
     database_url: str = Field(description="Postgres, for the worker, migrations and the command line")
     api_database_url: str = Field(
-        "", description="Postgres, for the API, where it connects with a role of its own; else DATABASE_URL"
+        "",
+        description="Postgres, for the API, as a user of its own, which `edit-jobs migrate` makes;"
+        " else DATABASE_URL",
     )
     redis_url: str = Field(
-        "redis://localhost:6379", description="Redis; it carries bells only and may be lost"
+        "redis://localhost:6379", description="Redis; it carries bells and counts requests, and may be lost"
     )
     upstream_url: str = Field("https://model-api.runcomfy.net", description="Base URL of the model API")
     upstream_token: str = Field("", description="The platform's token there; a worker needs it", repr=False)
@@ -90,11 +92,14 @@ class Settings(BaseSettings):
     default_expires_in: int = Field(
         86400, ge=10, le=604800, description="Seconds until a job expires whose request does not say"
     )
-    poll_first_seconds: Seconds = Field(
-        2,
-        description="From a submit to its first status read; each next wait is 1.3 times as long, up to 15 s",
+    poll_cost: Seconds = Field(
+        0.06,
+        description="What one status read is worth in seconds of delay; four times as much halves the reads",
     )
     worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")
+    retention_days: int = Field(
+        30, ge=0, le=36_500, description="Days until an ended job is removed; 0 keeps all jobs"
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of a worker's `GET /metrics`, on every address; 0 for none"
     )

@@ -20,7 +20,9 @@ from redis.asyncio import Redis as Client
 
 from service import telemetry
 from service.database import migrate
+from service.database.api_role import admit
 from service.dev.embedded import Postgres, Redis
+from service.dev.stack import API_ROLE
 
 TEMPLATE = "template_migrated"
 SHARED_MEMORY, ROOM = "/dev/shm", 2 << 30
@@ -85,6 +87,7 @@ async def template(running_postgres: Postgres) -> str:
     running_postgres.start()
     await _execute(running_postgres, f"CREATE DATABASE {TEMPLATE}")
     await asyncio.to_thread(migrate, running_postgres.url(TEMPLATE))
+    await admit(running_postgres.url(TEMPLATE), running_postgres.url(TEMPLATE, role=API_ROLE))
     return TEMPLATE
 
 
@@ -97,6 +100,12 @@ async def database_url(postgres: Postgres, template: str) -> AsyncIterator[str]:
     yield postgres.url(name)
     postgres.start()
     await _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def api_database_url(database_url: str) -> str:
+    """The same as the API reaches it: behind the second wall."""
+    return database_url.replace("postgres@", f"{API_ROLE}@")
 
 
 @pytest.fixture

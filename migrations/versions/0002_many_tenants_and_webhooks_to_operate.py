@@ -32,12 +32,99 @@ GRANTED = {
     "webhook_lanes": "SELECT, INSERT, UPDATE, DELETE",
     "usage_days": "SELECT",
 }
-# The same, and what an operator's transaction may do with everybody's.
+# What operators share with tenants: what is granted, and by which command whose rows are reached. Nobody reads
+# the token of an account, nor a tenant what was noted of it; a tenant makes keys, but does not raise its limits.
+OWN, ANY = f"tenant_id = {TENANT} OR {OPERATOR}", OPERATOR
 GRANTED_TO_OPERATORS = {
-    "tenants": "SELECT, INSERT, UPDATE",
-    "api_keys": "SELECT, INSERT, UPDATE",
-    "upstream_tokens": "SELECT, INSERT, UPDATE, DELETE",
-    "audit_log": "SELECT, INSERT",
+    "tenants": (
+        "SELECT, INSERT, UPDATE",
+        {"SELECT": f"id = {TENANT} OR {OPERATOR}", "INSERT": ANY, "UPDATE": ANY},
+    ),
+    "api_keys": (
+        (
+            "SELECT (id, tenant_id, name, prefix, mode, scopes, created_at, expires_at, revoked_at, last_used_at),"
+            " INSERT, UPDATE (revoked_at)"
+        ),
+        {"SELECT": OWN, "INSERT": OWN, "UPDATE": OWN},
+    ),
+    "upstream_tokens": (
+        (
+            "SELECT (id, tenant_id, max_in_flight, trouble, trouble_since, created_at),"
+            " INSERT, UPDATE (tenant_id, sealed, max_in_flight, trouble, trouble_since)"
+        ),
+        {"SELECT": OWN, "INSERT": ANY, "UPDATE": ANY},
+    ),
+    "audit_log": ("SELECT, INSERT", {"SELECT": ANY, "INSERT": OWN}),
+}
+# What is nobody's.
+GRANTED_TO_ALL = {
+    "alembic_version": "SELECT",
+    # It signs what a caller tries an endpoint with. Private halves are sealed; what it makes is the first key.
+    "webhook_keys": "SELECT, INSERT",
+}
+
+# What the API may know beyond its transaction's tenant, each as narrow as its question. They run as the owner
+# of the tables; an empty search path keeps others from putting tables of theirs before ours.
+FUNCTIONS = {
+    # Whose key it is, what it allows, and the limits that its requests are held to.
+    "find_api_key(digest bytea)": """
+        RETURNS TABLE (
+            id uuid, tenant_id uuid, mode text, scopes text[], state text, is_of_disabled boolean,
+            weight integer, max_in_flight integer, max_queued integer, requests_per_second integer,
+            max_endpoints integer, max_keys integer
+        )
+        STABLE ROWS 1 AS $$
+            SELECT key.id, key.tenant_id, key.mode, key.scopes,
+                   CASE WHEN key.revoked_at IS NOT NULL THEN 'revoked'
+                        WHEN key.expires_at <= clock_timestamp() THEN 'expired' ELSE 'live' END,
+                   tenant.disabled_at IS NOT NULL, tenant.weight, tenant.max_in_flight, tenant.max_queued,
+                   tenant.requests_per_second, tenant.max_endpoints, tenant.max_keys
+            FROM public.api_keys AS key LEFT JOIN public.tenants AS tenant ON tenant.id = key.tenant_id
+            WHERE key.hash = digest
+        $$
+    """,
+    # Once a minute for each key is enough, however many processes have seen it.
+    "note_api_keys_used(used uuid[])": """
+        RETURNS void VOLATILE AS $$
+            UPDATE public.api_keys SET last_used_at = clock_timestamp()
+            WHERE id = ANY (used)
+              AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute')
+        $$
+    """,
+    # Jobs that have not ended, for /metrics: along the indexes of just those.
+    "jobs_census()": """
+        RETURNS TABLE (status text, model text, jobs bigint, oldest timestamptz)
+        STABLE AS $$
+            SELECT status, model, count(*), min(created_at) FROM (
+                SELECT status, model, created_at FROM public.jobs WHERE status = 'accepted'
+                UNION ALL
+                SELECT status, model, created_at FROM public.jobs
+                WHERE token_id IS NOT NULL
+                  AND NOT (status IN ('completed', 'failed', 'cancelled', 'expired')) AND status <> 'accepted'
+            ) AS open GROUP BY status, model
+        $$
+    """,
+    # Accounts that the upstream turns away, for /health/ready and for jobs that wait for them.
+    # One that was taken away from its tenant is nobody's trouble any more.
+    "account_troubles()": """
+        RETURNS TABLE (id uuid, tenant_id uuid, trouble text, trouble_since timestamptz)
+        STABLE AS $$
+            SELECT id, tenant_id, trouble, trouble_since FROM public.upstream_tokens
+            WHERE trouble IS NOT NULL
+              AND (tenant_id IS NOT NULL OR id = '00000000-0000-7000-8000-000000000001')
+        $$
+    """,
+    # How many jobs, whoever's, hold a place with this account: counted to `most`.
+    "places_held(token uuid, most integer)": """
+        RETURNS bigint STABLE AS $$
+            SELECT count(*) FROM (
+                SELECT FROM public.jobs
+                WHERE token_id = token AND NOT (status IN ('completed', 'failed', 'cancelled', 'expired'))
+                  AND (status <> 'accepted' OR lease_until > clock_timestamp())
+                LIMIT most
+            ) AS held
+        $$
+    """,
 }
 
 
@@ -181,12 +268,34 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_cost_due", "jobs", ["cost_due_at"], unique=False, postgresql_where="cost_due_at IS NOT NULL"
     )
+    op.drop_constraint(op.f("ck_jobs_waiting_for"), "jobs")
+    op.create_check_constraint(
+        op.f("ck_jobs_waiting_for"),
+        "jobs",
+        "waiting_for IN ('upstream_limit', 'upstream_account', 'backoff', 'deadline')",
+    )
+    op.create_index(
+        "ix_jobs_ready",
+        "jobs",
+        ["mode", "tenant_id", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+        postgresql_where="status = 'accepted' AND waiting_for IS NULL",
+    )
+    op.create_index(
+        "ix_jobs_put_back",
+        "jobs",
+        ["due_at"],
+        unique=False,
+        postgresql_where="status = 'accepted' AND waiting_for <> 'deadline'",
+    )
+    op.drop_index("ix_jobs_waiting", table_name="jobs", postgresql_where="status = 'accepted'")
     op.create_index(
         "ix_jobs_usage",
         "jobs",
         ["tenant_id", "mode", "finished_at"],
         unique=False,
         postgresql_where="finished_at IS NOT NULL",
+        postgresql_include=["model", "status", "cost_usd", "submitted_at", "unconfirmed"],
     )
     op.add_column("tenants", sa.Column("max_queued", sa.Integer(), server_default="100000", nullable=False))
     op.add_column(
@@ -201,7 +310,8 @@ def upgrade() -> None:
     op.add_column("webhook_deliveries", sa.Column("endpoint_id", sa.UUID(), nullable=True))
     op.alter_column("webhook_deliveries", "job_id", existing_type=sa.UUID(), nullable=True)
     op.add_column(
-        "webhook_deliveries", sa.Column("in_line", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+        "webhook_deliveries",
+        sa.Column("in_line", sa.Boolean(), server_default=sa.text("false"), nullable=False),
     )
     # Not `clock_timestamp()`: a default that changes while it is filled in would rewrite the table.
     op.add_column(
@@ -326,6 +436,22 @@ def downgrade() -> None:
     op.drop_column("tenants", "requests_per_second")
     op.drop_column("tenants", "max_queued")
     op.drop_index("ix_jobs_usage", table_name="jobs", postgresql_where="finished_at IS NOT NULL")
+    op.create_index(
+        "ix_jobs_waiting",
+        "jobs",
+        ["tenant_id", sa.literal_column("priority DESC"), "id"],
+        unique=False,
+        postgresql_where="status = 'accepted'",
+    )
+    op.drop_index("ix_jobs_put_back", table_name="jobs")
+    op.drop_index("ix_jobs_ready", table_name="jobs")
+    op.execute("UPDATE jobs SET waiting_for = NULL WHERE waiting_for = 'deadline'")
+    op.drop_constraint(op.f("ck_jobs_waiting_for"), "jobs")
+    op.create_check_constraint(
+        op.f("ck_jobs_waiting_for"),
+        "jobs",
+        "waiting_for IN ('upstream_limit', 'upstream_account', 'backoff')",
+    )
     op.drop_index("ix_jobs_cost_due", table_name="jobs", postgresql_where="cost_due_at IS NOT NULL")
     op.drop_column("jobs", "cost_due_at")
     op.drop_index("ix_events_created_at", table_name="events")
@@ -358,22 +484,62 @@ def _build_the_second_wall() -> None:
         END $$
     """)
     op.execute("GRANT USAGE ON SCHEMA public TO edit_jobs_api")
-    op.execute("GRANT SELECT ON alembic_version TO edit_jobs_api")
-    # It signs what a caller tries an endpoint with. Private halves are sealed; what it makes is the first key.
-    op.execute("GRANT SELECT, INSERT ON webhook_keys TO edit_jobs_api")
-    for table, privileges in (GRANTED | GRANTED_TO_OPERATORS).items():
-        whose = "id" if table == "tenants" else "tenant_id"
-        rule = f"{whose} = {TENANT}"
-        if table in GRANTED_TO_OPERATORS:
-            rule = f"{rule} OR {OPERATOR}"
+    for table, privileges in GRANTED_TO_ALL.items():
         op.execute(f"GRANT {privileges} ON {table} TO edit_jobs_api")
-        op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    for table, privileges in GRANTED.items():
+        _grant(table, privileges)
+        rule = f"tenant_id = {TENANT}"
         op.execute(f"CREATE POLICY tenant ON {table} TO edit_jobs_api USING ({rule}) WITH CHECK ({rule})")
+    for table, (privileges, rules) in GRANTED_TO_OPERATORS.items():
+        _grant(table, privileges)
+        for command, rule in rules.items():
+            check = f"WITH CHECK ({rule})" if command == "INSERT" else f"USING ({rule})"
+            op.execute(
+                f"CREATE POLICY may_{command.lower()} ON {table} FOR {command} TO edit_jobs_api {check}"
+            )
+    for signature, body in FUNCTIONS.items():
+        returns, _, query = body.strip().partition("AS $$")
+        op.execute(
+            f"CREATE FUNCTION {signature} {returns} LANGUAGE sql SECURITY DEFINER"
+            f" SET search_path = '' AS $${query}"
+        )
+        op.execute(f"REVOKE EXECUTE ON FUNCTION {_named(signature)} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION {_named(signature)} TO edit_jobs_api")
+    # For everybody, the owner too, and whatever a session says of its triggers.
+    op.execute("""
+        CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+        END $$
+    """)
+    op.execute("""
+        CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+    """)
+    op.execute("ALTER TABLE audit_log ENABLE ALWAYS TRIGGER append_only")
+
+
+def _grant(table: str, privileges: str) -> None:
+    op.execute(f"GRANT {privileges} ON {table} TO edit_jobs_api")
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+
+
+def _named(signature: str) -> str:
+    """With the types of its parameters alone."""
+    name, _, parameters = signature.removesuffix(")").partition("(")
+    return f"{name}({', '.join(part.split()[-1] for part in parameters.split(',') if part)})"
 
 
 def _tear_the_second_wall_down() -> None:
-    for table in GRANTED | GRANTED_TO_OPERATORS:
+    op.execute("DROP TRIGGER append_only ON audit_log")
+    op.execute("DROP FUNCTION refuse_change()")
+    for signature in FUNCTIONS:
+        op.execute(f"DROP FUNCTION {_named(signature)}")
+    for table in GRANTED:
         op.execute(f"DROP POLICY tenant ON {table}")
+    for table, (_, rules) in GRANTED_TO_OPERATORS.items():
+        for command in rules:
+            op.execute(f"DROP POLICY may_{command.lower()} ON {table}")
+    for table in (*GRANTED, *GRANTED_TO_OPERATORS):
         op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
     # Other databases of the cluster may still use the role itself.
     op.execute("DROP OWNED BY edit_jobs_api")

@@ -1,13 +1,28 @@
-"""An answer in JSON."""
+"""An answer in JSON, sent as it is: the framework's own builds a mapping of headers for each."""
 
 from collections.abc import Mapping
 
 import msgspec
-from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope, Send
 
 
-class Answer(ASGIResponse):
+class Answer:
     """What a handler returns."""
 
+    __slots__ = ("_body", "_headers", "_status")
+
     def __init__(self, value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(body=msgspec.json.encode(value), status_code=status, headers=dict(headers or {}))
+        self._body = msgspec.json.encode(value)
+        self._status = status
+        self._headers = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As an application of its own, which the framework hands the request on to."""
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(self._body)),
+        ]
+        if self._headers:
+            headers += [(name.lower().encode(), value.encode()) for name, value in self._headers.items()]
+        await send({"type": "http.response.start", "status": self._status, "headers": headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})

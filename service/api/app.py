@@ -1,5 +1,6 @@
 """The application: made from settings, serving on its own, closing what it opened."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,33 +9,62 @@ import msgspec
 from litestar import Litestar, Request, Response
 
 from service.api import (
+    admin,
+    admin_keys,
+    batch,
     deliveries,
     description,
     endpoints,
     health,
     jobs,
+    keys,
     metrics,
+    pictures,
     problems,
     runcomfy,
     runcomfy_errors,
     signing,
+    tenant,
+    usage,
+    wall,
 )
+from service.api.around import Around
 from service.api.body import LARGEST_BODY
 from service.api.openapi import document
+from service.api.options import options
+from service.api.page import page
 from service.api.parts import Parts, keep
-from service.api.request_id import RequestId
 from service.clock import Clock, postgres_time
 from service.database import Database, head
+from service.jobs.backlog import Backlog
 from service.jobs.envelope import Envelope
 from service.jobs.lifecycle import END_EVENTS, TOLD_EVENTS
 from service.jobs.waiting import Line
 from service.queue import Bell
+from service.rates import Rates
 from service.settings import Settings
 from service.tenants.keyring import Keyring
-from service.webhooks.attempt import connect
 from service.webhooks.forms import Forms
 from service.webhooks.keychain import Keychain
-from service.webhooks.trial import AT_ONCE
+from service.webhooks.trial import Trials
+
+HANDLERS = [
+    *jobs.HANDLERS,
+    *batch.HANDLERS,
+    *usage.HANDLERS,
+    *runcomfy.HANDLERS,
+    *endpoints.HANDLERS,
+    *deliveries.HANDLERS,
+    *signing.HANDLERS,
+    tenant.show_tenant,
+    *keys.HANDLERS,
+    *admin.HANDLERS,
+    *admin_keys.HANDLERS,
+    *health.HANDLERS,
+    metrics.show_metrics,
+    *description.HANDLERS,
+    pictures.show_picture,
+]
 
 
 def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
@@ -44,42 +74,40 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         allowed_networks=settings.webhook_allowed_networks, default_expires_in=settings.default_expires_in
     )
     forms = Forms(allowed_networks=settings.webhook_allowed_networks, events=TOLD_EVENTS, usual=END_EVENTS)
-    vault = settings.vault
+    described = document(envelope.schema, forms, HANDLERS, public_url=settings.public_url)
+    keychain = Keychain(database, settings.vault)
     parts = Parts(
         database=database,
         keyring=Keyring(database),
         envelope=envelope,
         bell=Bell(settings.redis_url),
+        rates=Rates(settings.redis_url),
+        backlog=Backlog(database),
         clock=clock,
-        line=Line(places=settings.upstream_max_in_flight, clock=clock),
+        vault=settings.vault,
         forms=forms,
-        vault=vault,
-        keychain=Keychain(database, vault),
-        webhook_deadline=settings.webhook_deadline_seconds,
-        strangers=connect(connections=AT_ONCE, allowed=settings.webhook_allowed_networks),
+        keychain=keychain,
+        trials=Trials.connect(settings, keychain),
+        line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
         schema_version=head(),
-        description=msgspec.json.encode(document(envelope.schema, forms, public_url=settings.public_url)),
+        description=msgspec.json.encode(described),
+        description_page=page(described).encode(),
     )
 
     @asynccontextmanager
     async def open_while_serving(_: Litestar) -> AsyncIterator[None]:
+        beside = [asyncio.create_task(parts.keyring.run()), asyncio.create_task(wall.look(database))]
         try:
             yield
         finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             await parts.close()
 
     app = Litestar(
-        route_handlers=[
-            *jobs.HANDLERS,
-            *runcomfy.HANDLERS,
-            *endpoints.HANDLERS,
-            *deliveries.HANDLERS,
-            *signing.HANDLERS,
-            *health.HANDLERS,
-            metrics.show_metrics,
-            description.show_description,
-        ],
+        route_handlers=[*options(HANDLERS), *HANDLERS],
         exception_handlers={Exception: _answer},
         request_max_body_size=LARGEST_BODY,
         lifespan=[open_while_serving],
@@ -88,7 +116,7 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         openapi_config=None,
     )
     keep(app, parts)
-    app.asgi_handler = RequestId(metrics.Counted(app.asgi_handler))
+    app.asgi_handler = Around(app.asgi_handler)
     return app
 
 

@@ -42,7 +42,7 @@ async def show_delivery(request: Asked, delivery_id: FromPath[str]) -> Answer:
     return Answer(log.document(delivery) | {"attempts": [log.attempt(one) for one in tried]})
 
 
-@post(PATH + "/{delivery_id:str}/redeliver", before_request=needs("webhooks:write"))
+@post(PATH + "/{delivery_id:str}/redeliver", before_request=needs("webhooks:write", makes_work=True))
 async def redeliver(request: Asked, delivery_id: FromPath[str]) -> Answer:
     """Send a delivery once more."""
     query.nothing(request.scope["query_string"])

@@ -13,7 +13,7 @@ from service.api.auth import needs
 from service.api.body import json_body, json_or_nothing
 from service.api.parts import Parts
 from service.errors import NotFoundError
-from service.webhooks import endpoints, replay, trial
+from service.webhooks import endpoints, replay
 from service.webhooks.endpoint import document
 from service.webhooks.forms import read_replay, read_rotation
 
@@ -22,7 +22,7 @@ UNSTORED = {"Cache-Control": "no-store"}
 """For answers with a secret in them."""
 
 
-@post(PATH, before_request=needs("webhooks:write"))
+@post(PATH, before_request=needs("webhooks:write", makes_work=True))
 async def register(request: Asked) -> Answer:
     """Register an endpoint."""
     query.nothing(request.scope["query_string"])
@@ -91,19 +91,16 @@ async def rotate_secret(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     return Answer(shown, headers=UNSTORED)
 
 
-@post(PATH + "/{endpoint_id:str}/test", before_request=needs("webhooks:write"))
+@post(PATH + "/{endpoint_id:str}/test", before_request=needs("webhooks:write", makes_work=True))
 async def test_endpoint(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     """Send an endpoint a test event now."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
     endpoint = await endpoints.one(parts.database, request.auth.tenant, _id(endpoint_id), clock=parts.clock)
-    made = await trial.make(
-        endpoint, keychain=parts.keychain, transport=parts.strangers, deadline=parts.webhook_deadline
-    )
-    return Answer(made)
+    return Answer(await parts.trials.make(endpoint))
 
 
-@post(PATH + "/{endpoint_id:str}/replay", before_request=needs("webhooks:write"))
+@post(PATH + "/{endpoint_id:str}/replay", before_request=needs("webhooks:write", makes_work=True))
 async def replay_events(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     """Send an endpoint again what it missed."""
     query.nothing(request.scope["query_string"])

@@ -18,9 +18,10 @@ def only(scope: Scope, name: bytes) -> str | None:
 
     Raises BadRequestError.
     """
-    if sum(given == name for given, _ in scope["headers"]) > 1:
+    values = [value for given, value in scope["headers"] if given == name]
+    if len(values) > 1:
         raise BadRequestError(f"The header {name.decode().title()} can be given once.")
-    return header(scope, name)
+    return values[0].decode("latin-1") if values else None
 
 
 def accepts(scope: Scope, media_type: str) -> bool:

@@ -38,7 +38,7 @@ async def ready(request: Request[Any, Any, Any]) -> dict[str, Any]:
         )
     degraded = await _upstream_troubles(parts.database)
     if not await _hears_bells(parts.bell):
-        degraded.append("Redis cannot be reached: jobs start up to a second later.")
+        degraded.append("Redis cannot be reached: jobs start up to a second later, and no rate limit holds.")
     return {"status": "degraded", "degraded": degraded} if degraded else {"status": "ok"}
 
 

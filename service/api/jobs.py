@@ -3,13 +3,12 @@
 import re
 from uuid import UUID
 
-import msgspec
 from litestar import delete, get, post
 from litestar.params import FromPath
-from litestar.response.base import ASGIResponse
 
 from service.api import query
-from service.api.accepting import Asked, accepted, replayed
+from service.api.accepting import Asked, accepted, replayed, retried
+from service.api.answer import Answer
 from service.api.auth import needs
 from service.api.body import json_body
 from service.api.headers import accepts
@@ -21,14 +20,13 @@ from service.jobs.accept import Acceptance
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
-from service.jobs.retry import retry
 from service.webhooks.store import Progress
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-@post("/v1/jobs", before_request=needs("jobs:write"))
-async def accept_job(request: Asked) -> ASGIResponse:
+@post("/v1/jobs", before_request=needs("jobs:write", makes_work=True))
+async def accept_job(request: Asked) -> Answer:
     """Accept a job."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
@@ -37,7 +35,7 @@ async def accept_job(request: Asked) -> ASGIResponse:
 
 
 @get("/v1/jobs", before_request=needs("jobs:read"))
-async def list_jobs(request: Asked) -> ASGIResponse:
+async def list_jobs(request: Asked) -> Answer:
     """List jobs, newest first."""
     asked = listing(request.scope["query_string"])
     parts = Parts.of(request)
@@ -53,11 +51,11 @@ async def list_jobs(request: Asked) -> ASGIResponse:
         view.document(job, public_url=parts.public_url, delivery=page.deliveries.get(job.id))
         for job in page.jobs
     ]
-    return _json({"data": shown, "next_cursor": cursor(page.jobs[-1].id) if page.has_more else None})
+    return Answer({"data": shown, "next_cursor": cursor(page.jobs[-1].id) if page.has_more else None})
 
 
 @get("/v1/jobs/{job_id:str}", before_request=needs("jobs:read"))
-async def show_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
+async def show_job(request: Asked, job_id: FromPath[str]) -> Answer:
     """Show a job."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
@@ -74,7 +72,7 @@ async def delete_job(request: Asked, job_id: FromPath[str]) -> None:
 
 
 @post("/v1/jobs/{job_id:str}/cancel", before_request=needs("jobs:write"))
-async def cancel_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
+async def cancel_job(request: Asked, job_id: FromPath[str]) -> Answer:
     """Cancel a job."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
@@ -93,25 +91,21 @@ async def cancel_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
     return _answer(parts, job, delivery=delivery)
 
 
-@post("/v1/jobs/{job_id:str}/retry", before_request=needs("jobs:write"))
-async def retry_job(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
+@post("/v1/jobs/{job_id:str}/retry", before_request=needs("jobs:write", makes_work=True))
+async def retry_job(request: Asked, job_id: FromPath[str]) -> Answer:
     """Ask for a job once more."""
     query.nothing(request.scope["query_string"])
-    parts = Parts.of(request)
-    acceptance = await retry(
-        parts.database, request.auth.tenant, _id(job_id), bell=parts.bell, clock=parts.clock
-    )
-    return _acceptance(parts, acceptance)
+    return _acceptance(Parts.of(request), await retried(request, _id(job_id)))
 
 
 @get("/v1/jobs/{job_id:str}/events", before_request=needs("jobs:read"))
-async def show_timeline(request: Asked, job_id: FromPath[str]) -> ASGIResponse:
+async def show_timeline(request: Asked, job_id: FromPath[str]) -> Answer:
     """Show what happened to a job."""
     query.nothing(request.scope["query_string"])
     if not accepts(request.scope, "application/json"):
         raise NotAcceptableError("The timeline is answered as application/json.")
     entries = await reading.timeline(Parts.of(request).database, request.auth.tenant, _id(job_id))
-    return _json({"data": [view.entry(happened) for happened in entries]})
+    return Answer({"data": [view.entry(happened) for happened in entries]})
 
 
 HANDLERS = [accept_job, list_jobs, show_job, delete_job, cancel_job, retry_job, show_timeline]
@@ -123,7 +117,7 @@ def _id(text: str) -> UUID:
     return UUID(text)
 
 
-def _acceptance(parts: Parts, acceptance: Acceptance, headers: dict[str, str] | None = None) -> ASGIResponse:
+def _acceptance(parts: Parts, acceptance: Acceptance, headers: dict[str, str] | None = None) -> Answer:
     """202 when the job was accepted just now, 200 when it was there already."""
     job = acceptance.job
     location = {"Location": f"{parts.public_url}/v1/jobs/{job.id}"}
@@ -140,10 +134,6 @@ def _answer(
     status: int = 200,
     delivery: Progress | None = None,
     headers: dict[str, str] | None = None,
-) -> ASGIResponse:
+) -> Answer:
     shown = view.document(job, public_url=parts.public_url, delivery=delivery)
-    return _json(shown, status=status, headers=headers)
-
-
-def _json(value: object, *, status: int = 200, headers: dict[str, str] | None = None) -> ASGIResponse:
-    return ASGIResponse(body=msgspec.json.encode(value), status_code=status, headers=headers)
+    return Answer(shown, status=status, headers=headers)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from service import ids
 from service.api.query import Query, shown
 from service.clock import read_moment
 from service.jobs.filter import Filter
@@ -40,6 +41,35 @@ def listing(raw: bytes) -> Listing:
         until=_time(query, "created_before"),
     )
     asked = Listing(wanted, before=before(query), limit=page_size(query))
+    query.check()
+    return asked
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which page of a list; of some also whose part of it."""
+
+    before: UUID | None
+    limit: int
+    tenant_id: UUID | None = None
+
+
+def page_of(raw: bytes) -> Asked:
+    """What the query asks of a list that cannot be narrowed; raises as `listing` does."""
+    query = Query(raw, known=("limit", "cursor"))
+    asked = Asked(before=before(query), limit=page_size(query))
+    query.check()
+    return asked
+
+
+def page_of_log(raw: bytes) -> Asked:
+    """The same of a list that can be narrowed to one tenant."""
+    query = Query(raw, known=("tenant_id", "limit", "cursor"))
+    text = query.single("tenant_id")
+    tenant_id = None if text is None else ids.read(text)
+    if text is not None and tenant_id is None:
+        query.fault(f"tenant_id must be a UUID, not {shown(text)}.")
+    asked = Asked(before=before(query), limit=page_size(query), tenant_id=tenant_id)
     query.check()
     return asked
 
@@ -93,6 +123,10 @@ def before(query: Query) -> UUID | None:
     return None
 
 
+CURSOR_SCHEMA = {"type": "string", "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}
+"""Sixteen bytes."""
+
+
 def parameter(name: str, description: str, schema: dict[str, Any], **more: Any) -> dict[str, Any]:
     """One of them in the API's own description."""
     return {"name": name, "in": "query", "description": description, "schema": schema, **more}
@@ -103,32 +137,35 @@ LIMIT = parameter(
     "Most that are on a page.",
     {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": USUAL_PAGE},
 )
-CURSOR = parameter("cursor", "The `next_cursor` of a page.", {"type": "string"})
+CURSOR = parameter("cursor", "The `next_cursor` of a page.", CURSOR_SCHEMA)
+_MOMENT = {"type": "string", "format": "date-time"}
 
 DESCRIBED = [
     parameter(
         "status",
         "Any of these; repeated, or with commas in between.",
-        {"type": "array", "items": {"enum": list(Status)}},
+        {"type": "array", "minItems": 1, "items": {"enum": list(Status)}},
+        example=["completed", "failed"],
     ),
     parameter("model", "The id of the model.", {"type": "string"}),
-    parameter("external_id", "The caller's own name for the job.", {"type": "string"}),
+    parameter("external_id", "The caller's own name for the job.", {"type": "string"}, example="order-17"),
     parameter(
         "metadata",
         "`metadata.KEY=VALUE`: jobs with this pair in their metadata; of several all must be there.",
         {
             "type": "object",
-            "patternProperties": {r"^metadata\..": {"type": "string"}},
+            "patternProperties": {r"^metadata\.[^\x00]+$": {"type": "string"}},
             "additionalProperties": False,
             "maxProperties": MOST_PAIRS,
         },
         style="form",
         explode=True,
+        example={"metadata.team": "ads"},
     ),
     parameter(
-        "created_after", "Jobs accepted at this time or later.", {"type": "string", "format": "date-time"}
+        "created_after", "Jobs accepted at this time or later.", _MOMENT, example="2026-11-22T00:00:00Z"
     ),
-    parameter("created_before", "Jobs accepted before this time.", {"type": "string", "format": "date-time"}),
+    parameter("created_before", "Jobs accepted before this time.", _MOMENT, example="2026-11-23T00:00:00Z"),
     LIMIT,
     CURSOR,
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from service import ids
-from service.api.describing import ID, TEXT
+from service.api.describing import ID
 from service.api.listing import CURSOR, LIMIT, before, page_size, parameter
 from service.api.query import Query, shown
 from service.jobs.lifecycle import TOLD_EVENTS
@@ -15,6 +15,12 @@ from service.webhooks.models import DELIVERY_STATUSES
 
 FEED_EVENTS = (*TOLD_EVENTS, "endpoint.disabled")
 _CURSOR = 8
+FEED_CURSOR = {
+    "type": "string",
+    "pattern": "^[A-Za-f][A-Za-z0-9_-]{9}[AEIMQUYcgkosw048]$",
+    "examples": ["AAAAAAAAAAA"],
+}
+"""Eight bytes, of which the first bit is none."""
 _LAST_PLACE = 2**63 - 1
 
 
@@ -97,7 +103,7 @@ DESCRIBED = [
     CURSOR,
 ]
 FEED_DESCRIBED = [
-    parameter("after", "The `next_cursor` of the answer before; without it the feed begins.", TEXT),
+    parameter("after", "The `next_cursor` of the answer before; without it the feed begins.", FEED_CURSOR),
     parameter(
         "types",
         "Any of these; repeated, or with commas in between.",

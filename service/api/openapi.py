@@ -1,61 +1,89 @@
 """The API's own description (OpenAPI 3.1), made of the very schemas that bodies are held against."""
 
+from collections.abc import Iterable
 from typing import Any
 
+from litestar.handlers import HTTPRouteHandler
+
 import service
-from service.api import jobs_description, runcomfy_description, webhooks_description
-from service.api.describing import OBJECT, PROBLEM, PROBLEM_ANSWER, TEXT, answer
+from service.api import (
+    batch_description,
+    events_description,
+    jobs_description,
+    pictures_description,
+    runcomfy_description,
+    service_description,
+    tenants_description,
+    usage_description,
+    webhooks_description,
+)
+from service.api.finishing import HEADERS, finish
+from service.api.refusals import PROBLEM
 from service.schema import Schema
 from service.webhooks.forms import Forms
 
+_ABOUT = """\
+Image edit jobs for backends: accepted over REST, told by signed webhooks.
 
-def document(request: Schema, forms: Forms, *, public_url: str) -> dict[str, Any]:
-    """The description; `request` is the schema of a request for a job, `forms` have those about webhooks."""
-    return {
+Ask with `Authorization: Bearer <key>`. A key belongs to one tenant and reaches only what is that tenant's;
+all else answers 404. Bodies are JSON of at most 256 KiB; unknown fields and unknown parameters are refused,
+no text may hold the character U+0000, and an integer is written without a fraction. Errors are problem
+documents (RFC 9457).
+
+Every path answers `OPTIONS` with the methods it takes in `Allow`, and any other method with 405 and the same.
+"""
+
+
+def document(
+    request: Schema, forms: Forms, handlers: Iterable[HTTPRouteHandler], *, public_url: str
+) -> dict[str, Any]:
+    """The description; `request` is the schema of a request for a job, `forms` have those about webhooks,
+    `handlers` are those of all calls.
+    """
+    about_jobs = jobs_description.schemas(request)
+    described = {
         "openapi": "3.1.0",
         "info": {
             "title": "edit-jobs",
             "version": service.__version__,
-            "description": "Image edit jobs for backends: accepted over REST, told by signed webhooks.",
+            "summary": "Image edit jobs for backends",
+            "description": _ABOUT,
         },
         "servers": [{"url": public_url}],
         "security": [{"key": []}],
         "paths": {
             **jobs_description.paths(),
+            **batch_description.paths(),
+            **usage_description.paths(),
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
             **webhooks_description.paths(),
-            "/health/live": {"get": _health("Whether the process lives")},
-            "/health/ready": {"get": _health("Whether it can do its work", refused=(503,))},
-            "/metrics": {"get": _METRICS},
+            **tenants_description.paths(),
+            **pictures_description.paths(),
+            **service_description.paths(),
         },
+        "webhooks": events_description.webhooks(),
         "components": {
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {"key": _KEY},
+            "headers": HEADERS,
             "schemas": {
-                **jobs_description.schemas(request),
+                **about_jobs,
+                **batch_description.schemas(about_jobs["Request"]),
+                **usage_description.schemas(),
                 **runcomfy_description.schemas(),
                 **webhooks_description.schemas(forms),
-                "Health": OBJECT
-                | {"required": ["status"], "properties": {"status": {"enum": ["ok", "degraded"]}}},
+                **tenants_description.schemas(),
+                **events_description.schemas(),
+                **service_description.schemas(),
                 "Problem": PROBLEM,
             },
         },
     }
+    return finish(described, handlers)
 
 
-def _health(summary: str, *, refused: tuple[int, ...] = ()) -> dict[str, Any]:
-    problems = {str(status): PROBLEM_ANSWER for status in (500, *refused)}
-    return {
-        "summary": summary,
-        "security": [],
-        "responses": {"200": answer("It is so.", "Health")} | problems,
-    }
-
-
-_METRICS = {
-    "summary": "Show what Prometheus scrapes",
-    "security": [],
-    "responses": {
-        "200": {"description": "All metrics.", "content": {"text/plain": {"schema": TEXT}}},
-        "500": PROBLEM_ANSWER,
-    },
+_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "ej_live_… or ej_test_…",
+    "description": "An API key. The scopes it needs stand with each call.",
 }

@@ -8,38 +8,42 @@ from litestar import Litestar, Request
 from service.clock import Clock
 from service.database import Database
 from service.encryption import Vault
-from service.http import Transport
+from service.jobs.backlog import Backlog
 from service.jobs.cancel import HOLD_SECONDS
 from service.jobs.envelope import Envelope
 from service.jobs.waiting import Line
 from service.queue import Bell
+from service.rates import Rates
 from service.tenants.keyring import Keyring
 from service.webhooks.forms import Forms
 from service.webhooks.keychain import Keychain
+from service.webhooks.trial import Trials
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """`schema_version` is the oldest version of the database's schema that this code runs on.
 
-    `strangers` is what calls receivers, each within `webhook_deadline` seconds. `description` is the OpenAPI
-    document; the holds are for how many seconds a cancel may wait, ours and that of RunComfy's interface.
+    `description` is the OpenAPI document, as JSON and as a page; the holds are for how many seconds a cancel
+    may wait, ours and that of RunComfy's interface.
     """
 
     database: Database
     keyring: Keyring
     envelope: Envelope
     bell: Bell
+    rates: Rates
+    backlog: Backlog
     clock: Clock
     line: Line
-    forms: Forms
     vault: Vault
+    forms: Forms
     keychain: Keychain
-    strangers: Transport
-    webhook_deadline: float
+    trials: Trials
     public_url: str
     schema_version: str
     description: bytes
+    description_page: bytes
     cancel_hold: float = HOLD_SECONDS
     runcomfy_cancel_hold: float = 2 * HOLD_SECONDS
 
@@ -50,8 +54,9 @@ class Parts:
 
     async def close(self) -> None:
         """Disconnect from everything."""
-        await self.strangers.aclose()
+        await self.trials.close()
         await self.bell.close()
+        await self.rates.close()
         await self.database.close()
 
 

@@ -9,8 +9,8 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
+from service.api.around import request_id
 from service.api.body import too_large
-from service.api.request_id import request_id
 from service.database import is_outage
 from service.errors import (
     BadRequestError,
@@ -21,7 +21,7 @@ from service.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from service.telemetry import log
+from service.telemetry import log, metrics
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 1
@@ -37,6 +37,8 @@ def problem(error: ServiceError) -> dict[str, Any]:
         "code": error.code,
         "retryable": error.retryable,
     }
+    if error.limit is not None:
+        told["limit"] = error.limit
     if error.faults:
         told["errors"] = [{"pointer": fault.pointer, "message": fault.message} for fault in error.faults]
     return told
@@ -57,7 +59,9 @@ def headers(told: ServiceError, error: Exception) -> dict[str, str]:
     """What is told beside the document."""
     headers: dict[str, str] = {}
     if isinstance(told, UnauthorizedError):
-        headers["WWW-Authenticate"] = "Bearer"
+        # RFC 6750, 3.1: without any key there is nothing to name an error of.
+        is_of_key = type(told) is not UnauthorizedError
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"' if is_of_key else "Bearer"
     if isinstance(told, ForbiddenError):
         headers["WWW-Authenticate"] = 'Bearer error="insufficient_scope"'
     if isinstance(told, MethodNotAllowedError) and isinstance(error, HTTPException):
@@ -70,6 +74,8 @@ def headers(told: ServiceError, error: Exception) -> dict[str, str]:
 def as_told(request: Request[Any, Any, Any], error: Exception) -> ServiceError:
     """The error that answers for what was raised, which is logged where a caller cannot be at fault."""
     if isinstance(error, ServiceError):
+        if error.limit is not None:
+            metrics.REFUSALS.labels(error.limit).inc()
         if isinstance(error, UnavailableError):
             log.warning(
                 "request.unavailable", path=request.scope["path"], error=str(error.__cause__ or error)[:200]

@@ -3,7 +3,28 @@
 from typing import Any
 
 from service.api import log_listing
-from service.api.describing import ID, OBJECT, TEXT, TIME, answer, call, or_null, record, ref
+from service.api.describing import (
+    COUNT,
+    ID,
+    OBJECT,
+    TEXT,
+    TIME,
+    URL,
+    answer,
+    call,
+    header,
+    in_path,
+    open_call,
+    or_null,
+    record,
+    ref,
+)
+from service.errors import (
+    EndpointExistsError,
+    LimitReachedError,
+    NotRedeliverableError,
+    TenantDisabledError,
+)
 from service.jobs.lifecycle import TOLD_EVENTS
 from service.tenants.keys import MODES
 from service.webhooks.endpoint import BREAKER_STATES, MOST_COUNTED, STATUSES
@@ -14,94 +35,115 @@ from service.webhooks.store.again import MOST_REPLAYED
 
 def paths() -> dict[str, Any]:
     """All paths."""
-    body = (400, 413, 415, 422)
+    return _endpoints() | _log() | _signing()
+
+
+def _endpoints() -> dict[str, Any]:
     endpoint = answer("The endpoint.", "Endpoint")
+    at = header("The endpoint's URL.", URL)
+    made = answer(
+        "The endpoint, with its secret, which is not shown again.", "NewEndpoint", headers={"Location": at}
+    )
+    one = "/v1/webhook-endpoints/{endpoint_id}"
     return {
         "/v1/webhook-endpoints": {
             "post": call(
                 "Register an endpoint",
-                {
-                    "201": answer("The endpoint, with its secret, which is not shown again.", "NewEndpoint")
-                    | {"headers": {"Location": {"description": "The endpoint's URL.", "schema": TEXT}}}
-                },
-                refused=(*body, 409),
+                {"201": made},
+                refused=(EndpointExistsError, LimitReachedError, TenantDisabledError),
                 body="Registration",
             ),
-            "get": call("List endpoints", {"200": answer("All, newest first.", "Endpoints")}, refused=(400,)),
+            "get": call("List endpoints", {"200": answer("All, newest first.", "Endpoints")}),
         },
-        "/v1/webhook-endpoints/{endpoint_id}": {
-            "get": call("Show an endpoint", {"200": endpoint}, refused=(400, 404)),
+        one: {
+            "get": call("Show an endpoint", {"200": endpoint}, refused=(404,)),
             "patch": call(
-                "Change an endpoint", {"200": endpoint}, refused=(*body, 404, 409), body="EndpointChange"
+                "Change an endpoint",
+                {"200": endpoint},
+                refused=(404, EndpointExistsError),
+                body="EndpointChange",
             ),
             "delete": call(
                 "Remove an endpoint",
                 {"204": {"description": "Nothing is sent to it any more."}},
-                refused=(400, 404),
+                refused=(404,),
             ),
             "parameters": [_ENDPOINT_ID],
         },
-        "/v1/webhook-endpoints/{endpoint_id}/rotate-secret": {
+        f"{one}/rotate-secret": {
             "post": _optional(
                 call(
                     "Give an endpoint a new secret",
                     {"200": answer("The new secret, which is not shown again.", "NewSecret")},
-                    refused=(*body, 404),
+                    refused=(404,),
                     body="Rotation",
                 )
             ),
             "parameters": [_ENDPOINT_ID],
         },
-        "/v1/webhook-endpoints/{endpoint_id}/test": {
+        f"{one}/test": {
             "post": call(
                 "Send an endpoint a test event now",
                 {"200": answer("What came of it.", "Trial")},
-                refused=(400, 404),
+                refused=(404, TenantDisabledError),
             ),
             "parameters": [_ENDPOINT_ID],
         },
-        "/v1/webhook-endpoints/{endpoint_id}/replay": {
+        f"{one}/replay": {
             "post": call(
                 "Send an endpoint again what it missed",
                 {"202": answer("How many events are on their way.", "Replayed")},
-                refused=(*body, 404, 409),
+                refused=(404, NotRedeliverableError, TenantDisabledError),
                 body="Replay",
             ),
             "parameters": [_ENDPOINT_ID],
         },
+    }
+
+
+def _log() -> dict[str, Any]:
+    one = "/v1/webhook-deliveries/{delivery_id}"
+    return {
         "/v1/webhook-deliveries": {
             "get": call(
-                "List deliveries", {"200": answer("A page, newest first.", "Deliveries")}, refused=(400,)
-            )
-            | {"parameters": log_listing.DESCRIBED},
+                "List deliveries",
+                {"200": answer("A page, newest first.", "Deliveries")},
+                parameters=log_listing.DESCRIBED,
+            ),
         },
-        "/v1/webhook-deliveries/{delivery_id}": {
+        one: {
             "get": call(
                 "Show a delivery with every attempt",
                 {"200": answer("The delivery.", "DeliveryWithAttempts")},
-                refused=(400, 404),
+                refused=(404,),
             ),
             "parameters": [_DELIVERY_ID],
         },
-        "/v1/webhook-deliveries/{delivery_id}/redeliver": {
+        f"{one}/redeliver": {
             "post": call(
                 "Send a delivery once more",
                 {"202": answer("It is on its way.", "Delivery")},
-                refused=(400, 404, 409),
+                refused=(404, NotRedeliverableError, TenantDisabledError),
             ),
             "parameters": [_DELIVERY_ID],
         },
         "/v1/events": {
             "get": call(
-                "Read the feed of events", {"200": answer("A page, oldest first.", "Feed")}, refused=(400,)
-            )
-            | {"parameters": log_listing.FEED_DESCRIBED},
+                "Read the feed of events",
+                {"200": answer("A page, oldest first.", "Feed")},
+                parameters=log_listing.FEED_DESCRIBED,
+            ),
         },
+    }
+
+
+def _signing() -> dict[str, Any]:
+    return {
         "/v1/signing-secret": {
             "get": call(
                 "Show the secret that signs what goes to a callback URL",
                 {"200": answer("The secret in force, and those that still sign beside it.", "OwnSecret")},
-                refused=(400, 404),
+                refused=(404,),
             ),
         },
         "/v1/signing-secret/rotate": {
@@ -109,18 +151,15 @@ def paths() -> dict[str, Any]:
                 call(
                     "Give the tenant a new secret",
                     {"200": answer("The same, after it.", "OwnSecret")},
-                    refused=body,
                     body="Rotation",
                 )
             ),
         },
         "/.well-known/webhook-keys.json": {
-            "get": _without_key(
-                call(
-                    "Publish the keys that verify `v1a` signatures",
-                    {"200": answer("A JSON Web Key Set.", "WebhookKeys")},
-                    refused=(400,),
-                )
+            "get": open_call(
+                "Publish the keys that verify `v1a` signatures",
+                {"200": answer("A JSON Web Key Set.", "WebhookKeys", headers={"Cache-Control": _KEPT})},
+                refused=(400, 503),
             ),
         },
     }
@@ -129,12 +168,17 @@ def paths() -> dict[str, Any]:
 def schemas(forms: Forms) -> dict[str, Any]:
     """What the paths refer to."""
     endpoint, delivery, secret = _endpoint(), _delivery(), _secret()
-    event = record(id=ID, type={"enum": list(log_listing.FEED_EVENTS)}, timestamp=TIME, api_version=TEXT)
-    event["properties"]["data"] = OBJECT
+    event = record(
+        id=ID, type={"enum": list(log_listing.FEED_EVENTS)}, timestamp=TIME, api_version=TEXT, data=OBJECT
+    )
     jwk = record(
-        kty={"const": "OKP"}, crv={"const": "Ed25519"}, use={"const": "sig"}, alg={"const": "EdDSA"},
-        kid=ID, x={"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
-    )  # fmt: skip
+        kty={"const": "OKP"},
+        crv={"const": "Ed25519"},
+        use={"const": "sig"},
+        alg={"const": "EdDSA"},
+        kid=ID,
+        x={"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$", "examples": [_X]},
+    )
     return {
         "Registration": forms.registration.document,
         "EndpointChange": forms.change.document,
@@ -152,9 +196,11 @@ def schemas(forms: Forms) -> dict[str, Any]:
             **delivery["properties"], attempts={"type": "array", "items": _attempt()}
         ),
         "Deliveries": record(data={"type": "array", "items": ref("Delivery")}, next_cursor=or_null(TEXT)),
-        "Event": event,
+        "FeedEvent": event,
         "Feed": record(
-            data={"type": "array", "items": ref("Event")}, next_cursor=TEXT, has_more={"type": "boolean"}
+            data={"type": "array", "items": ref("FeedEvent")},
+            next_cursor=log_listing.FEED_CURSOR,
+            has_more={"type": "boolean"},
         ),
         "WebhookKeys": record(keys={"type": "array", "items": jwk}),
     }
@@ -191,7 +237,7 @@ def _delivery() -> dict[str, Any]:
         url=TEXT,
         status={"enum": list(DELIVERY_STATUSES)},
         reason=or_null(TEXT),
-        attempt_count={"type": "integer", "minimum": 0},
+        attempt_count=COUNT,
         next_attempt_at=or_null(TIME),
         created_at=TIME,
         finished_at=or_null(TIME),
@@ -204,7 +250,7 @@ def _attempt() -> dict[str, Any]:
         number={"type": "integer", "minimum": 1},
         at=TIME,
         status_code=or_null({"type": "integer"}),
-        latency_ms={"type": "integer", "minimum": 0},
+        latency_ms=COUNT,
         error=or_null(TEXT),
         response=TEXT,
     )
@@ -224,13 +270,13 @@ def _optional(described: dict[str, Any]) -> dict[str, Any]:
     return described | {"requestBody": described["requestBody"] | {"required": False}}
 
 
-def _without_key(described: dict[str, Any]) -> dict[str, Any]:
-    answers = described["responses"].items()
-    kept = {status: told for status, told in answers if status not in ("401", "403")}
-    return described | {"responses": kept, "security": []}
-
-
-_SECRET = {"type": "string", "pattern": "^whsec_[A-Za-z0-9+/]{43}=$"}
+_SECRET = {
+    "type": "string",
+    "pattern": "^whsec_[A-Za-z0-9+/]{43}=$",
+    "examples": ["whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="],
+}
+_X = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 _ENDS = record(created_at=TIME, expires_at=or_null(TIME))
-_ENDPOINT_ID = {"name": "endpoint_id", "in": "path", "required": True, "schema": ID}
-_DELIVERY_ID = {"name": "delivery_id", "in": "path", "required": True, "schema": ID}
+_ENDPOINT_ID = in_path("endpoint_id", "The endpoint's id.", ID)
+_DELIVERY_ID = in_path("delivery_id", "The delivery's id.", ID)
+_KEPT = header("For how long they may be kept.", TEXT)

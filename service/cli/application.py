@@ -105,8 +105,12 @@ def worker() -> None:
 
 @app.command(rich_help_panel=RUN)
 def migrate() -> None:
-    """Bring the database's tables to this version. Doing it again changes nothing."""
-    from service.cli.postgres import explained
+    """Bring the database's tables to this version. Doing it again changes nothing.
+
+    The user in EDIT_JOBS_API_DATABASE_URL is made if there is none yet, with the password that stands there,
+    and may then do what the API does.
+    """
+    from service.cli.postgres import admit, explained
     from service.database import head
     from service.database import migrate as upgrade
     from service.settings import load
@@ -115,6 +119,7 @@ def migrate() -> None:
     with explained(settings.database_url):
         upgrade(settings.database_url)
     console.out.print(f"The database is at version {head()}.")
+    admit(settings)
 
 
 @app.command(rich_help_panel=TRY)
@@ -127,7 +132,8 @@ def simulator(
     """Stand in for RunComfy's Model API: set EDIT_JOBS_UPSTREAM_URL to the URL it prints.
 
     Words in a prompt script what happens: sim:queue=5, sim:run=10, sim:fail, sim:reject, sim:stuck, sim:lost,
-    sim:500, sim:refused, sim:busy=2, sim:html, sim:error200, sim:word, sim:blip, sim:notready.
+    sim:500, sim:refused, sim:busy=2, sim:html, sim:error200, sim:word, sim:blip, sim:notready,
+    sim:latecost=5, sim:nocost.
     """
     from service.cli.ports import make_sure_free
     from service.dev.simulator import Options, run
@@ -146,6 +152,32 @@ def doctor(json: tenants.Json = False) -> None:
     from service.cli.doctor import run
 
     run(json=json)
+
+
+@app.command(rich_help_panel=LOOK_AFTER)
+def audit(
+    tenant: Annotated[str | None, typer.Option(help="Only what concerns this one; its name or id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
+    json: tenants.Json = False,
+) -> None:
+    """Show who changed tenants, limits, tokens and keys, newest first."""
+    from service.cli.audit import run
+
+    run(tenant=tenant, limit=limit, json=json)
+
+
+@app.command(rich_help_panel=LOOK_AFTER)
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be removed.")] = False,
+    json: tenants.Json = False,
+) -> None:
+    """Remove jobs that ended more than EDIT_JOBS_RETENTION_DAYS ago, with all that was told of them.
+
+    Workers do the same every hour. In small steps that block nobody; it can be stopped at any time.
+    """
+    from service.cli.prune import run
+
+    run(is_dry=dry_run, json=json)
 
 
 app.add_typer(jobs.app, name="jobs", rich_help_panel=LOOK_AFTER)

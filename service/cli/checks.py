@@ -16,7 +16,7 @@ from service.cli import console
 from service.cli.failures import CommandError
 from service.cli.postgres import explained
 from service.cli.sealed import TABLES
-from service.database import Database, head, sealed
+from service.database import Database, api_role, head, sealed
 from service.queue import Bell
 from service.settings import PREFIX, Settings
 from service.tenants import tokens
@@ -39,6 +39,7 @@ OLDEST_POSTGRES = 15
 _SERVER = text(
     "SELECT current_setting('server_version'), current_setting('server_version_num'), current_user"
 )
+_ROLE = text("SELECT current_user")
 _HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
 _VERSION = text("SELECT version_num FROM alembic_version")
 
@@ -86,6 +87,8 @@ async def _postgres(settings: Settings) -> list[Finding]:
         if schema.health is not Health.BAD:
             found.append(await _secrets(database, settings))
             found.append(await _account(database))
+            if all(one.health is not Health.BAD for one in found):
+                found.append(await _api_role(settings))
     return found
 
 
@@ -138,6 +141,22 @@ async def _secrets(database: Database, settings: Settings) -> Finding:
     return Finding("SECRET_KEY", Health.GOOD, opens)
 
 
+async def _api_role(settings: Settings) -> Finding:
+    check, todo = (
+        "second wall",
+        f"set {PREFIX}API_DATABASE_URL to a role of its own, then run edit-jobs migrate",
+    )
+    async with _one_connection(settings.url_for_api) as database, database.statement() as connection:
+        role = (await connection.execute(_ROLE)).scalar()
+        if not await api_role.is_walled(connection):
+            found = f"the API's role {role} owns the tables, or row-level security does not hold for it"
+            return Finding(check, Health.ODD, found, todo)
+        if not await api_role.is_member(connection):
+            found = f"the API's role {role} may not use the tables: it is no member of {api_role.GROUP}"
+            return Finding(check, Health.BAD, found, "run edit-jobs migrate")
+    return Finding(check, Health.GOOD, f"the API's role {role} sees one tenant at a time")
+
+
 async def _account(database: Database) -> Finding:
     """What workers have found: only a submit tells whether there is a balance, and it would cost money."""
     async with database.statement() as connection:
@@ -155,7 +174,10 @@ async def _redis(settings: Settings) -> list[Finding]:
     await bell.close()
     if reachable:
         return [Finding("Redis", Health.GOOD, "answers")]
-    todo = f"check {PREFIX}REDIS_URL, and that it runs; until then jobs start up to a second later"
+    todo = (
+        f"check {PREFIX}REDIS_URL, and that it runs; until then jobs start up to a second later,"
+        " and no rate limit holds"
+    )
     return [Finding("Redis", Health.BAD, "does not answer", todo)]
 
 

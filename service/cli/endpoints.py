@@ -65,9 +65,9 @@ def send_test(endpoint_id: EndpointId, json: Json = False) -> None:
     from service.clock import postgres_time
     from service.settings import load
     from service.telemetry import configure
-    from service.webhooks import endpoints, oversight, trial
-    from service.webhooks.attempt import connect
+    from service.webhooks import endpoints, oversight
     from service.webhooks.keychain import Keychain
+    from service.webhooks.trial import Trials
 
     settings = load()
     configure(level="warning", form="console")
@@ -75,13 +75,11 @@ def send_test(endpoint_id: EndpointId, json: Json = False) -> None:
     async def work(database: "Database") -> dict[str, Any]:
         tenant = await oversight.owner_of_endpoint(database, endpoint_id)
         endpoint = await endpoints.one(database, tenant, endpoint_id, clock=postgres_time)
-        transport = connect(connections=1, allowed=settings.webhook_allowed_networks)
+        trials = Trials.connect(settings, Keychain(database, settings.vault))
         try:
-            keychain = Keychain(database, settings.vault)
-            deadline = settings.webhook_deadline_seconds
-            return await trial.make(endpoint, keychain=keychain, transport=transport, deadline=deadline)
+            return await trials.make(endpoint)
         finally:
-            await transport.aclose()
+            await trials.close()
 
     with console.err.status("Waiting for its answer"):
         made = on_database(settings, work)

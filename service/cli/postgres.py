@@ -8,8 +8,9 @@ from typing import TypeVar
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from service.cli.console import out
 from service.cli.failures import CommandError
-from service.database import Connection, Database, UnknownVersionError, is_outage
+from service.database import Connection, Database, UnknownVersionError, api_role, is_outage
 from service.settings import PREFIX, Settings
 
 Result = TypeVar("Result")
@@ -41,6 +42,23 @@ def in_transaction(settings: Settings, work: Callable[[Connection], Awaitable[Re
             return await work(connection)
 
     return on_database(settings, run)
+
+
+def admit(settings: Settings) -> None:
+    """Let the API's own role in, if the settings name one; raises CommandError with the SQL if we may not."""
+    if not settings.api_database_url:
+        return
+    role = make_url(settings.api_database_url).username
+    try:
+        with explained(settings.database_url):
+            admitted = asyncio.run(api_role.admit(settings.database_url, settings.api_database_url))
+    except CommandError as error:
+        raise CommandError(
+            f"{error}\nSo the role {role} is not ready for the API. Let an administrator run:\n"
+            f"  CREATE ROLE {role} LOGIN PASSWORD '...' IN ROLE {api_role.GROUP};"
+        ) from error
+    if admitted:
+        out.print(f"The API may connect as {role}.")
 
 
 @contextmanager

@@ -1,22 +1,41 @@
 """`edit-jobs tenants`: who shares the service, and how much of it each may use."""
 # ruff: noqa: PLC0415  a command imports what it runs on when it runs
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli import console
+from service.cli.who import actor
 
 if TYPE_CHECKING:
-    from service.database import Connection
+    from collections.abc import Awaitable, Callable
 
-app = typer.Typer(help="Create, list and change tenants.", no_args_is_help=True)
+    from service.database import Connection
+    from service.tenants.store import TenantRecord
+
+app = typer.Typer(
+    help="Create, list and change tenants, and give them an upstream token.", no_args_is_help=True
+)
+
+_MOST = 2**31 - 1
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Tenant = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")]
 MaxInFlight = Annotated[
     int | None,
-    typer.Option(min=0, max=2**31 - 1, help="Most jobs it may have upstream at once.", show_default="1000"),
+    typer.Option(min=0, max=_MOST, help="Most jobs it may have upstream at once.", show_default="1000"),
 ]
+MaxQueued = Annotated[
+    int | None, typer.Option(min=0, max=_MOST, help="Most jobs that may wait here.", show_default="100000")
+]
+RequestsPerSecond = Annotated[
+    int | None, typer.Option(min=1, max=_MOST, help="Requests of all its keys.", show_default="1000")
+]
+MaxEndpoints = Annotated[
+    int | None, typer.Option(min=0, max=_MOST, help="Most webhook endpoints.", show_default="20")
+]
+MaxKeys = Annotated[int | None, typer.Option(min=0, max=_MOST, help="Most live keys.", show_default="100")]
 Weight = Annotated[
     int | None,
     typer.Option(min=1, max=1000, help="Its share when many wait, beside the others'.", show_default="1"),
@@ -33,7 +52,12 @@ def printable(name: str) -> str:
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(callback=printable, help="What it is called; unique.")],
+    *,
     max_in_flight: MaxInFlight = None,
+    max_queued: MaxQueued = None,
+    requests_per_second: RequestsPerSecond = None,
+    max_endpoints: MaxEndpoints = None,
+    max_keys: MaxKeys = None,
     weight: Weight = None,
     json: Json = False,
 ) -> None:
@@ -43,12 +67,10 @@ def create(
     from service.tenants import store
     from service.webhooks import secrets
 
-    settings, limits = load(), _limits(max_in_flight, weight)
+    settings, limits = load(), _given(locals())
 
     async def work(connection: "Connection") -> dict[str, str]:
-        tenant_id = await store.create(connection, name)
-        if limits:
-            await store.change(connection, tenant_id, limits=limits)
+        tenant_id = await store.create(connection, name, limits=limits, actor=actor())
         secret = await secrets.issue(connection, settings.vault, tenant_id)
         return {"id": str(tenant_id), "name": name, "signing_secret": secret}
 
@@ -72,57 +94,174 @@ def list_(json: Json = False) -> None:
 
     found = in_transaction(load(), store.every)
     if json:
-        console.as_json(
-            [
-                {
-                    "id": tenant.id,
-                    "name": tenant.name,
-                    "max_in_flight": tenant.max_in_flight,
-                    "weight": tenant.weight,
-                    "created_at": console.moment(tenant.created_at),
-                }
-                for tenant in found
-            ]
-        )
+        console.as_json([_document(tenant) for tenant in found])
         return
     console.listing(
-        ("NAME", "ID", "MAX IN FLIGHT", "WEIGHT", "CREATED"),
+        ("NAME", "ID", "MAX IN FLIGHT", "WEIGHT", "CREATED", "DISABLED"),
         (
-            (tenant.name, tenant.id, tenant.max_in_flight, tenant.weight, console.moment(tenant.created_at))
+            (
+                tenant.name,
+                tenant.id,
+                tenant.limits.max_in_flight,
+                tenant.limits.weight,
+                console.moment(tenant.created_at),
+                console.moment(tenant.disabled_at),
+            )
             for tenant in found
         ),
     )
 
 
-@app.command(name="set")
-def set_(
-    tenant: Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")],
-    max_in_flight: MaxInFlight = None,
-    weight: Weight = None,
-    json: Json = False,
-) -> None:
-    """Change a tenant's limits. They hold from the next claim on."""
+@app.command()
+def show(tenant: Tenant, json: Json = False) -> None:
+    """Show a tenant, its limits and what it uses of them."""
     from service.cli.postgres import in_transaction
+    from service.jobs.store.in_use import InUse, in_use
     from service.settings import load
     from service.tenants import store
 
-    limits = _limits(max_in_flight, weight)
-    if not limits:
-        raise typer.BadParameter("give --max-in-flight, --weight or both")
-
-    async def work(connection: "Connection") -> store.TenantRecord:
+    async def work(connection: "Connection") -> "tuple[TenantRecord, InUse]":
         found = await store.find(connection, tenant)
-        await store.change(connection, found.id, limits=limits)
-        return await store.find(connection, str(found.id))
+        return found, await in_use(connection, found.id)
 
-    changed = in_transaction(load(), work)
-    shown = {"max_in_flight": changed.max_in_flight, "weight": changed.weight}
+    found, used = in_transaction(load(), work)
+    in_use_now = {name: getattr(used, name) for name in InUse.__slots__}
+    if json:
+        console.as_json(_document(found) | {"in_use": in_use_now})
+        return
+    facts = _document(found) | {f"{name} now": count for name, count in in_use_now.items()}
+    del facts["name"]
+    console.facts(
+        f"Tenant {found.name}",
+        {name.replace("_", " "): value for name, value in facts.items() if value is not None},
+    )
+
+
+@app.command(name="set")
+def set_(
+    tenant: Tenant,
+    *,
+    max_in_flight: MaxInFlight = None,
+    max_queued: MaxQueued = None,
+    requests_per_second: RequestsPerSecond = None,
+    max_endpoints: MaxEndpoints = None,
+    max_keys: MaxKeys = None,
+    weight: Weight = None,
+    json: Json = False,
+) -> None:
+    """Change a tenant's limits. They hold from the next claim on, and for requests within seconds."""
+    from service.tenants import store
+
+    limits = _given(locals())
+    if not limits:
+        raise typer.BadParameter("give at least one limit, like --max-in-flight or --weight")
+    changed = _changed(
+        tenant, lambda connection, found: store.change(connection, found.id, limits=limits, actor=actor())
+    )
+    shown = {limit: getattr(changed.limits, limit) for limit in store.LIMITS}
     if json:
         console.as_json({"id": changed.id, "name": changed.name, **shown})
         return
     console.facts(f"Changed tenant {changed.name}.", shown)
 
 
-def _limits(max_in_flight: int | None, weight: int | None) -> dict[str, int]:
-    given = {"max_in_flight": max_in_flight, "weight": weight}
-    return {name: limit for name, limit in given.items() if limit is not None}
+@app.command()
+def disable(tenant: Tenant) -> None:
+    """Accept nothing more of a tenant, within seconds. What it has ends, and it can read."""
+    from service.tenants import store
+
+    found = _changed(tenant, lambda connection, found: store.disable(connection, found.id, actor=actor()))
+    console.out.print(f"Disabled tenant {found.name}.")
+
+
+@app.command()
+def enable(tenant: Tenant) -> None:
+    """Accept from a tenant again."""
+    from service.tenants import store
+
+    found = _changed(tenant, lambda connection, found: store.enable(connection, found.id, actor=actor()))
+    console.out.print(f"Enabled tenant {found.name}.")
+
+
+@app.command()
+def set_token(
+    tenant: Tenant,
+    max_in_flight: Annotated[
+        int, typer.Option(min=1, max=_MOST, help="Most jobs that it may have upstream at once.")
+    ] = 100,
+) -> None:
+    """Give a tenant an upstream token of its own, or another one, read from a prompt or standard input.
+
+    What is under way with the last one is read with the new one.
+    """
+    from service.settings import load
+    from service.tenants import accounts
+
+    vault, token = load().vault, _token()
+    found = _changed(
+        tenant,
+        lambda connection, found: accounts.entrust(
+            connection, vault, found.id, token=token, max_in_flight=max_in_flight, actor=actor()
+        ),
+    )
+    console.out.print(f"Tenant {found.name} has a token of its own. It is sealed, and not shown again.")
+
+
+@app.command()
+def remove_token(tenant: Tenant) -> None:
+    """Let a tenant use the platform's token again."""
+    from service.tenants import accounts
+
+    found = _changed(tenant, lambda connection, found: accounts.withdraw(connection, found.id, actor=actor()))
+    console.out.print(f"Tenant {found.name} uses the platform's token.")
+
+
+def _changed(tenant: str, change: "Callable[[Connection, TenantRecord], Awaitable[None]]") -> "TenantRecord":
+    """The tenant after a change, which is committed."""
+    from service.cli.postgres import in_transaction
+    from service.settings import load
+    from service.tenants import store
+
+    async def work(connection: "Connection") -> "TenantRecord":
+        found = await store.find(connection, tenant)
+        await change(connection, found)
+        return await store.one(connection, found.id)
+
+    return in_transaction(load(), work)
+
+
+def _given(options: dict[str, Any]) -> dict[str, int]:
+    """The limits among a command's options that were given."""
+    from service.tenants.store import LIMITS
+
+    return {limit: options[limit] for limit in LIMITS if options[limit] is not None}
+
+
+def _token() -> str:
+    """Never from the command's arguments, which other users of the machine can see."""
+    import sys
+
+    if sys.stdin.isatty():
+        token: str = typer.prompt("Token", hide_input=True)
+    else:
+        token = sys.stdin.readline()
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise typer.BadParameter("a token is one word of ASCII")
+    return token
+
+
+def _document(tenant: "TenantRecord") -> dict[str, Any]:
+    """As JSON."""
+    from service.tenants.store import LIMITS
+
+    own = tenant.account
+    return {
+        "id": tenant.id,
+        "name": tenant.name,
+        **{limit: getattr(tenant.limits, limit) for limit in LIMITS},
+        "token_max_in_flight": own and own.max_in_flight,
+        "token_trouble": own and own.trouble,
+        "created_at": console.moment(tenant.created_at),
+        "disabled_at": console.moment(tenant.disabled_at),
+    }

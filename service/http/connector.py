@@ -1,8 +1,6 @@
 """New connections: resolve once, judge every address, connect to exactly those, then TLS.
 
-aiohttp's own connector does not ask its resolver about literals and shares resolutions between schemes,
-so an address could be reached that nobody judged; here one method does all four steps and says which
-one it is at. aiohttp keeps the pool, the limits and the protocol.
+Literals are judged like any other address, and one method does all four steps and says which one it is at.
 """
 
 import asyncio
@@ -12,16 +10,12 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import cast
 
 import aiohappyeyeballs
 from aiohappyeyeballs.types import AddrInfoType
-from aiohttp import BaseConnector, ClientRequest, ClientTimeout
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.tracing import Trace
-from yarl import URL
 
-from service.http.attempt import Attempt, Request
+from service.http.answer import Origin
+from service.http.connection import Connection
 from service.http.failures import NotSentError, Phase
 
 # (host, port) → addresses as text, best first. OSError when there are none.
@@ -34,65 +28,61 @@ RESOLVER_THREADS = 32
 TLS_GOODBYE_SECONDS = 1.0
 
 
-class Connector(BaseConnector):
-    """aiohttp's pool over connections made here."""
+class Way:
+    """What the making of a connection is at; it has not sent anything yet."""
 
-    def __init__(
-        self,
-        *,
-        connections: int,
-        per_host: int,
-        keepalive_seconds: float,
-        ssl_context: ssl.SSLContext,
-        judge: Judge | None,
-        resolve: Resolve | None,
-    ) -> None:
-        super().__init__(limit=connections, limit_per_host=per_host, keepalive_timeout=keepalive_seconds)
+    __slots__ = ("phase",)
+
+    def __init__(self) -> None:
+        self.phase = Phase.POOL
+
+
+class Connector:
+    """Makes connections."""
+
+    def __init__(self, *, ssl_context: ssl.SSLContext, judge: Judge | None, resolve: Resolve | None) -> None:
         self._ssl_context = ssl_context
         self._judge = judge
         # Threads of its own: names whose servers never answer must not hold up anybody else's.
         self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
         self._resolve: Resolve = resolve or self._getaddrinfo
 
-    async def aclose(self) -> None:
-        """Close all connections, also those in use."""
-        await self.close(abort_ssl=True)
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _create_connection(
-        self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout
-    ) -> ResponseHandler:
-        attempt, url = cast("Request", req).attempt, req.url
-        addresses = await self._addresses(url, attempt)
-        attempt.phase = Phase.CONNECT
+    async def connect(self, origin: Origin, way: Way) -> Connection:
+        """Raises NotSentError for what is not to be called, and OSError or ValueError for what fails."""
+        addresses = await self._addresses(origin, way)
+        way.phase = Phase.CONNECT
         sock = await aiohappyeyeballs.start_connection(
-            [_addr_info(address, url.port or 0) for address in addresses],
+            [_addr_info(address, origin.port) for address in addresses],
             happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY,
         )
         loop = asyncio.get_running_loop()
-        if url.scheme != "https":
-            _, protocol = await loop.create_connection(self._factory, sock=sock)
-            return protocol
-        attempt.phase = Phase.TLS
-        _, protocol = await loop.create_connection(
-            self._factory,
+        if origin.scheme != "https":
+            _, connection = await loop.create_connection(Connection, sock=sock)
+            return connection
+        way.phase = Phase.TLS
+        _, connection = await loop.create_connection(
+            Connection,
             sock=sock,
             ssl=self._ssl_context,
-            server_hostname=req.host.rstrip("."),  # certificates are made out without the trailing dot
+            server_hostname=origin.host.rstrip("."),  # certificates are made out without the trailing dot
             ssl_shutdown_timeout=TLS_GOODBYE_SECONDS,
         )
-        return protocol
+        return connection
 
-    async def _addresses(self, url: URL, attempt: Attempt) -> Sequence[str]:
-        host, port = url.raw_host or "", url.port or 0
-        attempt.phase = Phase.RESOLVE
+    def close(self) -> None:
+        """Look up no more names."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _addresses(self, origin: Origin, way: Way) -> Sequence[str]:
+        host, port = origin.host, origin.port
+        way.phase = Phase.RESOLVE
         addresses = [host] if _is_literal(host) else await self._resolve(_hostname(host), port)
         if not addresses:
             raise NotSentError(Phase.RESOLVE, "the name has no address")
-        attempt.phase = Phase.JUDGE
+        way.phase = Phase.JUDGE
         if self._judge is not None:
             for address in addresses:
-                if reason := self._judge(address, url.scheme, port):
+                if reason := self._judge(address, origin.scheme, port):
                     raise NotSentError(Phase.JUDGE, reason)
         return addresses
 

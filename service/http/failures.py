@@ -4,6 +4,9 @@ A `NotSentError` may be repeated at will. After an `UnansweredError` nobody know
 has done with the request.
 """
 
+import os
+import socket
+import ssl
 from enum import StrEnum
 
 import httpx
@@ -38,3 +41,17 @@ class UnansweredError(httpx.ReadError):
         super().__init__(f"unanswered ({phase}): {reason}")
         self.phase = phase
         self.reason = reason
+
+
+def reason_of(error: Exception) -> str:
+    """What happened, in a line for people."""
+    if isinstance(error, OSError) and (text := error.strerror):
+        # What asyncio puts there for an errno of the system names addresses.
+        own = isinstance(error, ssl.SSLError | socket.gaierror)
+        return text if own or not error.errno else os.strerror(error.errno)
+    return f"{type(error).__name__}: {error}".rstrip(": ")[:300]
+
+
+def passed(deadline: float) -> str:
+    """The reason of all that took too long."""
+    return f"the deadline of {deadline:g} s passed"

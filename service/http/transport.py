@@ -1,33 +1,31 @@
-"""httpx's interface over aiohttp: a fraction of the CPU of httpx's own, and failures told exactly.
+"""An HTTP/1.1 client of our own: a fraction of the CPU of the usual ones, and failures told exactly.
 
-The whole exchange, body included, is over when `handle_async_request` returns, under one deadline.
-Nothing is repeated, no redirect is followed, no cookie is kept, nothing is read from the environment
-but `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+The whole exchange, body included, is over when a call returns, under one deadline. Head and body leave in one
+step of the loop, the one in which it is decided that they may. Nothing is repeated, no redirect is followed,
+no cookie is kept, nothing is read from the environment but `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 """
 
 import asyncio
 import functools
 import ssl
-from collections.abc import Mapping
+import time
 from typing import Any, Literal
 
 import httpx
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, StreamReader
-from aiohttp.http_exceptions import HttpProcessingError
-from yarl import URL
 
-from service.http.attempt import Attempt, Request, reason_of
-from service.http.connector import Connector, Judge, Resolve
-from service.http.failures import Phase
+from service.http.answer import Answer, Origin
+from service.http.connection import Connection
+from service.http.connector import Connector, Judge, Resolve, Way
+from service.http.failures import NotSentError, Phase, UnansweredError, passed, reason_of
+from service.http.inflating import inflated
+from service.http.pool import Pool
+from service.http.wire import head_of
 
 DEADLINE_SECONDS = 30.0
 MAX_BYTES = 8 * 1024 * 1024
 
-# What the network, the peer or a bad URL or header can make aiohttp raise; anything else is a bug of ours.
-_FAILURES = (ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
-_NO_TIMEOUT = ClientTimeout()
-_AUTOMATIC = ("accept", "accept-encoding", "content-type", "user-agent")
-_NOT_PASSED_ON = frozenset({b"accept-encoding", b"transfer-encoding"})
+# What the network or the peer can make fail before anything is sent; anything else is a bug of ours.
+_FAILURES = (OSError, ValueError, RuntimeError)
 # The body handed on is the final one, and whoever holds the client must not start to keep cookies.
 _NOT_HANDED_ON = frozenset({b"content-encoding", b"set-cookie"})
 
@@ -49,7 +47,7 @@ def options(
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Use as `httpx.AsyncClient(transport=Transport(...))`, in one event loop."""
+    """In one event loop. `ask` is all of it; httpx's interface is there for whom it suits, at its price."""
 
     def __init__(
         self,
@@ -67,109 +65,102 @@ class Transport(httpx.AsyncBaseTransport):
         With `decompress=False` answers are asked for and handed on as they are, and never inflated.
         """
         self._decompress = decompress
-        self._accept_encoding = ("accept-encoding", "gzip, deflate" if decompress else "identity")
-        self._connect = functools.partial(
-            Connector,
+        self.accepts = b"gzip, deflate" if decompress else b"identity"
+        self._connector = Connector(ssl_context=ssl_context or _verified_tls(), judge=judge, resolve=resolve)
+        self._pool = Pool(
+            self._connector,
             connections=connections,
             per_host=per_host,
             keepalive_seconds=keepalive_seconds,
-            ssl_context=ssl_context or _verified_tls(),
-            judge=judge,
-            resolve=resolve,
         )
-        self._connector: Connector | None = None
-        self._session: ClientSession | None = None
+
+    async def ask(
+        self,
+        origin: Origin,
+        request: bytes,
+        *,
+        deadline: float,
+        not_after: float | None = None,
+        max_bytes: int = MAX_BYTES,
+        beyond: Literal["cut", "fail"] = "fail",
+        bodyless: bool = False,
+    ) -> Answer:
+        """Send these bytes, a whole request, once. `bodyless`: it is a HEAD, whose answer has no body.
+
+        Raises NotSentError or UnansweredError, and nothing else for what the other side can cause.
+        """
+        until = asyncio.get_running_loop().time() + deadline
+        connection = self._pool.take(origin) or await self._connected(origin, until, deadline)
+        try:
+            if not connection.is_usable:
+                raise NotSentError(Phase.POOL, "the connection was closed before the first byte")
+            if not_after is not None and time.monotonic() > not_after:
+                raise NotSentError(Phase.TOO_LATE, "it is too late to begin")
+            answer = await connection.exchange(
+                request,
+                until=until,
+                deadline=deadline,
+                bodyless=bodyless,
+                max_bytes=max_bytes,
+                cut=beyond == "cut",
+            )
+        finally:
+            self._pool.give_back(origin, connection)
+        return self._final(answer, max_bytes)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises NotSentError or UnansweredError, and nothing else for what the other side can cause."""
-        deadline = request.extensions.get("deadline", DEADLINE_SECONDS)
-        attempt = Attempt(not_after=request.extensions.get("not_after"))
-        timer = asyncio.timeout(deadline)
+        """The same for httpx: use as `httpx.AsyncClient(transport=Transport(...))`."""
         try:
-            async with timer:
-                return await self._exchange(request, attempt)
-        except _FAILURES as error:
-            reason = f"the deadline of {deadline:g} s passed" if timer.expired() else reason_of(error)
-            raise attempt.failure(reason) from error
-        except asyncio.CancelledError:
-            attempt.abandon()
-            if self._closed_under(asyncio.current_task()):
-                raise attempt.failure("the transport was closed") from None
-            raise
+            origin = Origin.of(request.url)
+            head = head_of(request, accepts=self.accepts)
+        except ValueError as error:
+            raise NotSentError(Phase.POOL, reason_of(error)) from error
+        given = {"deadline": DEADLINE_SECONDS} | {
+            name: request.extensions[name]
+            for name in ("deadline", "not_after", "max_bytes", "beyond")
+            if name in request.extensions
+        }
+        body = await request.aread()
+        answer = await self.ask(origin, head + body, bodyless=request.method == "HEAD", **given)
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=httpx.ByteStream(answer.content),
+            extensions={"reason_phrase": answer.reason},
+        )
 
     async def aclose(self) -> None:
-        if self._connector is not None:
-            await self._connector.aclose()
+        self._pool.close()
+        self._connector.close()
+        await asyncio.sleep(0)  # what was aborted is told in the next step of the loop
 
-    async def _exchange(self, request: httpx.Request, attempt: Attempt) -> httpx.Response:
-        body = await request.aread()
-        headers = [
-            (name.decode("ascii"), value.decode("utf-8"))
-            for name, value in request.headers.raw
-            if name.lower() not in _NOT_PASSED_ON
-        ]
-        headers.append(self._accept_encoding)
-        response = await self._opened().request(
-            request.method,
-            _verbatim(request.url),
-            headers=headers,
-            data=body or None,
-            allow_redirects=False,
-            middlewares=(attempt,),
-        )
+    async def _connected(self, origin: Origin, until: float, deadline: float) -> Connection:
+        way = Way()
         try:
-            content = await _read(response.content, request.extensions, attempt)
-        finally:
-            response.release()
-        if attempt.phase is Phase.WRITE:  # answered before it was read to the end
-            attempt.abandon()
-        return httpx.Response(
-            response.status,
-            headers=[pair for pair in response.raw_headers if pair[0].lower() not in _NOT_HANDED_ON],
-            stream=httpx.ByteStream(content),
-            extensions={"reason_phrase": (response.reason or "").encode("ascii", "replace")},
-        )
+            async with asyncio.timeout_at(until):
+                return await self._pool.get(origin, way)
+        except NotSentError:
+            raise
+        except TimeoutError as error:
+            raise NotSentError(way.phase, passed(deadline)) from error
+        except _FAILURES as error:
+            raise NotSentError(way.phase, reason_of(error)) from error
 
-    def _opened(self) -> ClientSession:
-        if self._session is None:
-            self._connector = self._connect()
-            self._session = ClientSession(
-                connector=self._connector,
-                cookie_jar=DummyCookieJar(),
-                request_class=Request,
-                skip_auto_headers=_AUTOMATIC,
-                auto_decompress=self._decompress,
-                timeout=_NO_TIMEOUT,
-            )
-        return self._session
-
-    def _closed_under(self, task: asyncio.Task[Any] | None) -> bool:
-        """Closing cancels what waits for a connection; the waiting task itself was not cancelled."""
-        return self._connector is not None and self._connector.closed and not (task and task.cancelling())
-
-
-async def _read(stream: StreamReader, extensions: Mapping[str, Any], attempt: Attempt) -> bytes:
-    """The body, or its beginning, if the rest is to be cut off."""
-    max_bytes = extensions.get("max_bytes", MAX_BYTES)
-    content = bytearray()
-    while chunk := await stream.readany():
-        content += chunk
-        if len(content) > max_bytes:
-            if extensions.get("beyond") != "cut":
-                raise attempt.failure(f"the answer is longer than {max_bytes} bytes")
-            attempt.abandon()
-            return bytes(content[:max_bytes])
-    return bytes(content)
-
-
-def _verbatim(url: httpx.URL) -> URL:
-    """The URL for aiohttp with path and query as one text, which it then sends as it is, `?` and all."""
-    return URL.build(
-        scheme=url.scheme,
-        authority=url.netloc.decode("ascii"),
-        path=url.raw_path.decode("ascii"),
-        encoded=True,
-    )
+    def _final(self, answer: Answer, max_bytes: int) -> Answer:
+        coded, headers = b"", []
+        for pair in answer.headers:
+            name = pair[0].lower()
+            if name == b"content-encoding":
+                coded = pair[1]
+            if name not in _NOT_HANDED_ON:
+                headers.append(pair)
+        content = answer.content
+        if coded and self._decompress:
+            try:
+                content = inflated(content, max_bytes)
+            except ValueError as error:
+                raise UnansweredError(Phase.READ, str(error)) from error
+        return Answer(answer.status, answer.reason, headers, content)
 
 
 @functools.cache

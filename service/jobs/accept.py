@@ -70,16 +70,17 @@ async def accept_unless_there(
     except Exception as error:
         if not (sent and is_outage(error)):
             raise
-        raise _lost(job_id, repeatable=once is not None or retry_of is not None) from error
+        raise lost(job_id, repeatable=once is not None or retry_of is not None) from error
     if times is None:
         return None
     metrics.ACCEPTED.labels(request.model).inc()
     bell.ring()
     created_at, expires_at = times
-    return _accepted(job_id, tenant, request, retry_of=retry_of, created_at=created_at, expires_at=expires_at)
+    return stored(job_id, tenant, request, retry_of=retry_of, created_at=created_at, expires_at=expires_at)
 
 
-def _lost(job_id: UUID, *, repeatable: bool) -> UnavailableError:
+def lost(job_id: UUID, *, repeatable: bool) -> UnavailableError:
+    """What is said when Postgres was lost with a job; `repeatable` if asking again makes no second one."""
     lost = "The database was lost while the job was being stored, so it was accepted or it was not."
     if repeatable:
         return UnavailableError(f"{lost} Ask again: that makes no second one.", retry_after=1)
@@ -88,12 +89,12 @@ def _lost(job_id: UUID, *, repeatable: bool) -> UnavailableError:
     )
 
 
-def _accepted(
+def stored(
     job_id: UUID,
     tenant: Tenant,
     request: Request,
     *,
-    retry_of: UUID | None,
+    retry_of: UUID | None = None,
     created_at: datetime,
     expires_at: datetime,
 ) -> Job:

@@ -38,7 +38,7 @@ async def cancel(
 
     Raises NotFoundError, and NotCancellableError when it runs or has ended otherwise.
     """
-    async with database.transaction() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         before = await found(connection, tenant, job_id, lock=True)
         job = await _asked(connection, before, clock=clock, public_url=public_url)
     if job.status is Status.CANCELLED:
@@ -76,7 +76,7 @@ async def _outcome(database: Database, tenant: Tenant, job: Job, *, hold: float)
     while job.cancel_outcome == "pending" and (left := until - loop.time()) > 0:
         await asyncio.sleep(min(pause, left))
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-        async with database.statement() as connection:
+        async with database.of_tenant(tenant.id) as connection:
             job = await found(connection, tenant, job.id)
     if job.status is Status.CANCELLED or job.cancel_outcome == "pending":
         return job

@@ -4,16 +4,14 @@ While the upstream cannot be heard the wish stays pending and is brought again.
 """
 
 import asyncio
-from functools import partial
 from typing import assert_never
 
-from service.jobs.account import Account
+from service.jobs.accounts import Accounts
 from service.jobs.job import Job
 from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import CANCEL, Status
 from service.jobs.store import moves, wishes
 from service.telemetry import log
-from service.upstream.client import Upstream
 from service.upstream.outcomes import (
     Cancelled,
     Denied,
@@ -30,10 +28,9 @@ AT_ONCE = 50
 class Canceller:
     """Asks the upstream for each wish that is due."""
 
-    def __init__(self, ledger: Ledger, upstream: Upstream, account: Account) -> None:
+    def __init__(self, ledger: Ledger, accounts: Accounts) -> None:
         self._ledger = ledger
-        self._upstream = upstream
-        self._account = account
+        self._accounts = accounts
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
@@ -41,7 +38,7 @@ class Canceller:
         room = AT_ONCE - len(self._tasks)
         if room <= 0:
             return
-        async with self._ledger.database.statement() as connection:
+        async with self._ledger.database.hot_statement() as connection:
             due = await wishes.take_due(connection, most=room)
         for job in due:
             task = asyncio.create_task(self._cancel(job), name=f"cancel {job.id}")
@@ -64,8 +61,7 @@ class Canceller:
             await self._end(job)
             return
         assert job.upstream_id is not None
-        outcome = await self._upstream.cancel(job.upstream_id, token=self._account.token)
-        self._account.asked(outcome)
+        outcome = await self._accounts.of(job.token_id).cancel(job.upstream_id)
         log.info("cancel.answered", job_id=str(job.id), outcome=type(outcome).__name__)
         match outcome:
             case Cancelled():
@@ -79,5 +75,5 @@ class Canceller:
                 assert_never(outcome)
 
     async def _end(self, job: Job) -> None:
-        write = partial(moves.cancel, job=job, asked=False, now=self._ledger.clock())
+        write = moves.cancel.of(job, asked=False, now=self._ledger.clock())
         await self._ledger.move(job, CANCEL, write)

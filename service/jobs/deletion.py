@@ -19,7 +19,7 @@ async def delete(database: Database, tenant: Tenant, job_id: UUID, *, clock: Clo
 
     Raises NotFoundError, and NotDeletableError while the job lives.
     """
-    async with database.transaction() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         job = await reads.find(connection, tenant, job_id, lock=True)
         if job is None:
             raise NotFoundError(f"There is no job {job_id}.")

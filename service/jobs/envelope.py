@@ -14,7 +14,7 @@ from service.jobs.models import ON_UNCONFIRMED, PRIORITIES
 from service.jobs.request import Request
 from service.schema import Schema
 from service.schema.faults import invalid
-from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, check_url
+from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, check_url, usual_form
 
 SHORTEST_LIFE, LONGEST_LIFE = 10, 604_800
 """Seconds that `expires_in` can be."""
@@ -35,7 +35,9 @@ class Envelope:
                 return f"cannot be called: {reason}"
             return None
 
-        document = _document(sorted(catalogue.known()), default_expires_in)
+        document = _document(
+            sorted(catalogue.known()), default_expires_in, url_pattern=usual_form(allowed_networks)
+        )
         self.schema = Schema(document, formats={"callback-url": why_not})
 
     def read(self, body: object) -> Request:
@@ -70,7 +72,7 @@ def _prepared(body: object) -> Prepared | Refused | None:
     return model.prepare(body["input"]) if model else None
 
 
-def _document(models: list[str], default_expires_in: int) -> dict[str, Any]:
+def _document(models: list[str], default_expires_in: int, *, url_pattern: str) -> dict[str, Any]:
     return {
         "type": "object",
         "title": "Request for a job",
@@ -88,6 +90,8 @@ def _document(models: list[str], default_expires_in: int) -> dict[str, Any]:
                 "type": ["string", "null"],
                 "description": "Where signed webhooks about this job are sent.",
                 "format": "callback-url",
+                "$comment": "An address, or a name in Unicode, may pass too.",
+                "pattern": url_pattern,
                 "maxLength": MAX_URL_LENGTH,
                 "default": None,
                 "examples": ["https://example.com/hooks/edits"],

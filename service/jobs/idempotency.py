@@ -17,18 +17,25 @@ from service.jobs.accept import Acceptance, Bell, accept_unless_there
 from service.jobs.request import Request
 from service.jobs.store import reads
 from service.jobs.store.accept import Once
+from service.jobs.store.reads import UsedKey
 from service.tenants.tenant import Tenant
 
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotency-Replayed"
 LONGEST_KEY = 255
+MUST_BE = f"must be 1 to {LONGEST_KEY} visible ASCII characters"
 _KEY = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_KEY}}}")
+
+
+def is_key(key: str) -> bool:
+    """Whether this can be a key."""
+    return _KEY.fullmatch(key) is not None
 
 
 def once(key: str, *, interface: str, body: object) -> Once:
     """The key with what it stands for. Raises BadRequestError for what is no key."""
-    if not _KEY.fullmatch(key):
-        raise BadRequestError(f"{HEADER} must be 1 to {LONGEST_KEY} visible ASCII characters.")
+    if not is_key(key):
+        raise BadRequestError(f"{HEADER} {MUST_BE}.")
     written = msgspec.json.encode([interface, body], order="sorted")
     return Once(key, hashlib.sha256(written).digest())
 
@@ -44,12 +51,26 @@ async def accept_once(
     job = await accept_unless_there(database, tenant, request, once=asked, bell=bell, clock=clock)
     if job is not None:
         return Acceptance(job, delivery=None, is_new=True)
-    async with database.statement() as connection:
-        fingerprint, job_id = await reads.used_key(connection, tenant, asked.key)
-    if fingerprint != asked.fingerprint:
+    before = await accepted_before(database, tenant, asked)
+    assert before is not None, "a key that is in use is kept for longer than this takes"
+    return before
+
+
+async def accepted_before(database: Database, tenant: Tenant, asked: Once) -> Acceptance | None:
+    """The job that the key made before, as it is now; None if it has made none. Raises as `accept_once`."""
+    async with database.of_tenant(tenant.id) as connection:
+        used = (await reads.used_keys(connection, tenant, [asked.key])).get(asked.key)
+    if used is None:
+        return None
+    check_same(used, asked)
+    job, delivery = await reading.one(database, tenant, used.job_id)
+    return Acceptance(job, delivery, is_new=False)
+
+
+def check_same(used: UsedKey, asked: Once) -> None:
+    """Raises IdempotencyKeyReusedError if the key was for another request."""
+    if used.fingerprint != asked.fingerprint:
         raise IdempotencyKeyReusedError(
-            f"This {HEADER} came with another request before, for the job {job_id}."
+            f"This {HEADER} came with another request before, for the job {used.job_id}."
             " Another request needs another key."
         )
-    job, delivery = await reading.one(database, tenant, job_id)
-    return Acceptance(job, delivery, is_new=False)

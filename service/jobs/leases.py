@@ -74,12 +74,12 @@ class Leases:
         """Let others have these at once."""
         holdings = [held for job in jobs if (held := self._held.pop(job.id, None))]
         if holdings:
-            async with self._database.statement() as connection:
+            async with self._database.hot_statement() as connection:
                 await claims.give_back(connection, self.owner, holdings)
 
     async def _renew(self) -> None:
         holdings = list(self._held.values())
-        async with self._database.statement() as connection:
+        async with self._database.hot_statement() as connection:
             kept = await claims.renew(connection, self.owner, holdings)
         for holding in holdings:
             if holding.job_id not in kept and self._held.get(holding.job_id) == holding:

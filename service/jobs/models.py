@@ -19,6 +19,8 @@ CANCEL_OUTCOMES = ("pending", "cancelled", "not_cancellable")
 ON_UNCONFIRMED = ("fail", "resubmit")
 WAITS = ("upstream_limit", "upstream_account", "backoff")
 """Why an accepted job was put back. `tenant_limit` is not stored: it is read from the counts."""
+OVERDUE = "deadline"
+"""What an accepted job waits for whose deadline is over: nothing but its end. Nobody is told this word."""
 
 
 def _in_life_order(states: frozenset[Status]) -> str:
@@ -28,6 +30,8 @@ def _in_life_order(states: frozenset[Status]) -> str:
 _ENDED = f"status IN ({_in_life_order(ENDS)})"
 _UNDER_WAY = f"status IN ({_in_life_order(UNDER_WAY)})"
 _AT_UPSTREAM = f"status IN ({_in_life_order(AT_UPSTREAM)})"
+_READY = "status = 'accepted' AND waiting_for IS NULL"
+_PUT_BACK = f"status = 'accepted' AND waiting_for <> '{OVERDUE}'"
 _EMPTY = (
     "input::text = '{}' AND warnings::text = '[]' AND metadata::text = '{}'"
     " AND callback_url IS NULL AND external_id IS NULL"
@@ -110,7 +114,7 @@ class JobRow(Base):
         one_of("mode", MODES),
         one_of("cancel_outcome", CANCEL_OUTCOMES),
         one_of("on_unconfirmed", ON_UNCONFIRMED),
-        one_of("waiting_for", WAITS),
+        one_of("waiting_for", (*WAITS, OVERDUE)),
         CheckConstraint(f"priority BETWEEN 0 AND {len(PRIORITIES) - 1}", name="priority"),
         CheckConstraint(f"({_ENDED}) = (finished_at IS NOT NULL)", name="ended_at"),
         CheckConstraint("(owner IS NULL) = (lease_until IS NULL)", name="lease"),
@@ -140,14 +144,11 @@ class JobRow(Base):
             name="cancel",
         ),
         CheckConstraint(f"NOT ({_ENDED}) OR cancel_outcome <> 'pending'", name="ended_cancel_is_known"),
-        # The claim: the oldest of the highest priority of one tenant.
-        Index(
-            "ix_jobs_waiting",
-            "tenant_id",
-            text("priority DESC"),
-            "id",
-            postgresql_where="status = 'accepted'",
-        ),
+        # The claim: from tenant to tenant, and of one tenant the oldest of the highest priority. What was put
+        # back or is overdue is not in it, so that nothing is read that may not be claimed.
+        Index("ix_jobs_ready", "mode", "tenant_id", text("priority DESC"), "id", postgresql_where=_READY),
+        # What was put back, by when it is due again.
+        Index("ix_jobs_put_back", "due_at", postgresql_where=_PUT_BACK),
         # The claim's counts, and the search for leases that ran out. Without the lease itself:
         # it changes every two seconds, and an index on it would make each renewal rewrite every index.
         Index(
@@ -160,8 +161,14 @@ class JobRow(Base):
         Index("ix_jobs_cancel_due", "cancel_due_at", postgresql_where="cancel_due_at IS NOT NULL"),
         Index("ix_jobs_cost_due", "cost_due_at", postgresql_where="cost_due_at IS NOT NULL"),
         # What was used between two days.
+        # The rest is all that usage needs: rows hold pictures' prompts, and a million of them would be read.
         Index(
-            "ix_jobs_usage", "tenant_id", "mode", "finished_at", postgresql_where="finished_at IS NOT NULL"
+            "ix_jobs_usage",
+            "tenant_id",
+            "mode",
+            "finished_at",
+            postgresql_where="finished_at IS NOT NULL",
+            postgresql_include=["model", "status", "cost_usd", "submitted_at", "unconfirmed"],
         ),
         # Lists, newest first: an index for each filter, so that a page costs the same whatever is stored.
         _list("ix_jobs_list"),

@@ -1,6 +1,6 @@
 """What callers can look at: one job, a page of them, a job's timeline. Another tenant's job is not there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -29,18 +29,28 @@ async def one(
     database: Database, tenant: Tenant, job_id: UUID, *, line: Line | None = None
 ) -> tuple[Job, Progress | None]:
     """The job and what became of its webhook; raises NotFoundError. With `line`, also its place in that."""
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         job = await found(connection, tenant, job_id)
         if line is not None:
             job = await waiting.placed(connection, tenant, job, line=line)
         return job, (await _deliveries(connection, tenant, [job])).get(job_id)
 
 
+async def several(
+    database: Database, tenant: Tenant, job_ids: Sequence[UUID]
+) -> dict[UUID, tuple[Job, Progress | None]]:
+    """The same for those of these jobs that are there and were not deleted."""
+    async with database.of_tenant(tenant.id) as connection:
+        jobs = [job for job in await reads.several(connection, tenant, job_ids) if job.deleted_at is None]
+        deliveries = await _deliveries(connection, tenant, jobs)
+        return {job.id: (job, deliveries.get(job.id)) for job in jobs}
+
+
 async def page(
     database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int, line: Line
 ) -> Page:
     """At most `limit` of the jobs that are wanted, newest first, older than `before`."""
-    async with database.transaction() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         # One more than is shown tells whether there are more.
         jobs = await lists.page(connection, tenant, wanted, before=before, limit=limit + 1)
         shown = await waiting.explained(connection, tenant, jobs[:limit], line=line)
@@ -49,7 +59,7 @@ async def page(
 
 async def timeline(database: Database, tenant: Tenant, job_id: UUID) -> list[Entry]:
     """What happened to the job, oldest first; raises NotFoundError."""
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         # Entries carry no mode: that the job can be seen at all is what its row says.
         await found(connection, tenant, job_id)
         return await reads.timeline(connection, tenant, job_id)

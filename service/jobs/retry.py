@@ -5,9 +5,11 @@ A job has at most one retry, which Postgres sees to; whoever asks again, or seco
 
 from uuid import UUID
 
+from asyncpg import ForeignKeyViolationError
+
 from service.clock import Clock
 from service.database import Database
-from service.errors import NotRetryableError
+from service.errors import NotFoundError, NotRetryableError
 from service.jobs import reading
 from service.jobs.accept import Acceptance, Bell, accept_unless_there
 from service.jobs.job import Job
@@ -26,17 +28,33 @@ async def retry(database: Database, tenant: Tenant, job_id: UUID, *, bell: Bell,
     Raises NotFoundError, also if the retry was deleted, and NotRetryableError unless the job has ended
     without an output. Its end is for ever, so no lock is needed between looking and accepting.
     """
-    async with database.statement() as connection:
+    async with database.of_tenant(tenant.id) as connection:
         job = await reading.found(connection, tenant, job_id)
     if job.status not in RETRYABLE:
         raise NotRetryableError(
             f"Only a job that failed, expired or was cancelled can be retried: it is {job.status}."
         )
-    new = await accept_unless_there(database, tenant, _request(job), retry_of=job.id, bell=bell, clock=clock)
+    try:
+        new = await accept_unless_there(
+            database, tenant, _request(job), retry_of=job.id, bell=bell, clock=clock
+        )
+    except ForeignKeyViolationError:
+        # It was so old that it has been removed since we looked.
+        raise NotFoundError(f"There is no job {job_id}.") from None
     if new is not None:
         return Acceptance(new, delivery=None, is_new=True)
-    async with database.statement() as connection:
-        retry_id = await reads.retry_of(connection, tenant, job.id)
+    before = await retried_before(database, tenant, job.id)
+    assert before is not None, "a job has a retry, or can be retried"
+    return before
+
+
+async def retried_before(database: Database, tenant: Tenant, job_id: UUID) -> Acceptance | None:
+    """The retry that the job has; None if it has none. Raises NotFoundError, also if that was deleted."""
+    async with database.of_tenant(tenant.id) as connection:
+        await reading.found(connection, tenant, job_id)
+        retry_id = await reads.retry_of(connection, tenant, job_id)
+    if retry_id is None:
+        return None
     existing, delivery = await reading.one(database, tenant, retry_id)
     return Acceptance(existing, delivery, is_new=False)
 

@@ -7,20 +7,21 @@ not taken (the job waits for another submit), or unknown, which is never repeate
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any, assert_never
 
 from service.backoff import Random, exponential
 from service.jobs import ends
 from service.jobs.account import Account
+from service.jobs.accounts import Accounts
 from service.jobs.job import Job
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import FAIL, INTEND, PUT_BACK, TAKE
 from service.jobs.store import moves
+from service.jobs.store.moves import Write
 from service.telemetry import log
-from service.upstream.client import Upstream
 from service.upstream.outcomes import (
     Accepted,
     Denied,
@@ -46,35 +47,45 @@ class Submitter:
         self,
         ledger: Ledger,
         leases: Leases,
-        upstream: Upstream,
-        account: Account,
+        accounts: Accounts,
         *,
         slots: int,
         follow: Callable[[Job], None],
         on_free: Callable[[], None],
+        on_wish: Callable[[], None],
         rand: Random,
     ) -> None:
-        """`follow` takes over a job that was taken; `on_free` hears that a slot is free or a wish is due."""
+        """`follow` takes over a job that was taken; `on_free` hears that a slot is free.
+
+        `on_wish` hears that a job was put back that is to be cancelled.
+        """
         self._ledger = ledger
         self._leases = leases
-        self._upstream = upstream
-        self._account = account
+        self._accounts = accounts
         self._slots = slots
         self._follow = follow
         self._on_free = on_free
+        self._on_wish = on_wish
         self._rand = rand
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Account] = {}
+        self._on_wire: Counter[Account] = Counter()
 
     @property
-    def free(self) -> int:
-        """How many more jobs can be begun, as far as the upstream lets us."""
-        return min(self._slots, self._account.pressure.window) - len(self._tasks)
+    def slots_free(self) -> int:
+        """How many more jobs can be begun at all."""
+        return self._slots - len(self._tasks)
+
+    def free(self, account: Account) -> int:
+        """How many more jobs of this account can be begun, as far as the upstream lets us."""
+        return min(self.slots_free, account.window - self._on_wire[account])
 
     def begin(self, job: Job) -> None:
         """Submit a job that was just claimed."""
         self._leases.hold(job)
-        task = asyncio.create_task(self._guarded(job, self._submit(job)))
-        self._tasks.add(task)
+        account = self._accounts.of(job.token_id)
+        task = asyncio.create_task(self._guarded(job, self._submit(job, account)))
+        self._tasks[task] = account
+        self._on_wire[account] += 1
         task.add_done_callback(self._done)
 
     async def finish(self) -> None:
@@ -87,10 +98,12 @@ class Submitter:
         await self._guarded(
             job, self._settle_unknown(job, "the worker that sent it stopped before it had an answer")
         )
-        self._on_free()
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        account = self._tasks.pop(task)
+        self._on_wire[account] -= 1
+        if not self._on_wire[account]:
+            del self._on_wire[account]
         self._on_free()
 
     async def _guarded(self, job: Job, work: Coroutine[Any, Any, None]) -> None:
@@ -101,17 +114,15 @@ class Submitter:
             log.exception("submit.fault", job_id=str(job.id))
             self._leases.drop(job)
 
-    async def _submit(self, job: Job) -> None:
+    async def _submit(self, job: Job, account: Account) -> None:
         began = time.monotonic()
         owner = self._leases.owner
-        intended = await self._ledger.move(job, INTEND, partial(moves.intend, job=job, owner=owner))
+        intended = await self._ledger.move(job, INTEND, moves.intend.of(job, owner))
         if intended is None:
             self._leases.drop(job)
             return
         self._leases.hold(intended)
-        outcome = await self._upstream.submit(
-            intended.model, intended.input, token=self._account.token, not_after=began + owner.lease / 2
-        )
+        outcome = await account.submit(intended.model, intended.input, not_after=began + owner.lease / 2)
         log.info(
             "submit.answered",
             job_id=str(job.id),
@@ -120,7 +131,6 @@ class Submitter:
             upstream_id=outcome.request_id if isinstance(outcome, Accepted) else None,
             seconds=round(time.monotonic() - began, 3),
         )
-        self._account.submitted(outcome)
         await self._record(intended, outcome)
 
     async def _record(self, job: Job, outcome: SubmitOutcome) -> None:
@@ -144,8 +154,7 @@ class Submitter:
                 assert_never(outcome)
 
     async def _keep(self, job: Job, request_id: str) -> None:
-        owner = self._leases.owner
-        write = partial(moves.take, job=job, owner=owner, upstream_id=request_id)
+        write = moves.take.of(job, self._leases.owner, upstream_id=request_id)
         taken = await self._ledger.move(job, TAKE, write)
         if taken is None:
             await self._note_late(job, request_id)
@@ -158,41 +167,44 @@ class Submitter:
     async def _fail(self, job: Job, outcome: Refused) -> None:
         error = ends.refused(job, outcome)
         now = self._ledger.clock()
-        write = partial(moves.fail_submit, job=job, error=error, unconfirmed=False, now=now)
+        write = moves.fail_submit.of(job, error=error, unconfirmed=False, now=now)
         await self._ledger.move(job, FAIL, write)
         self._leases.drop(job)
 
     async def _put_back(self, job: Job, *, reason: str, waiting_for: str, wait: float) -> None:
-        write = partial(
-            moves.put_back,
-            job=job,
+        write = moves.put_back.of(
+            job,
             reason=reason[: ends.LONGEST_MESSAGE],
             waiting_for=waiting_for,
             wait=wait,
             unconfirmed=False,
             now=self._ledger.clock(),
         )
-        await self._ledger.move(job, PUT_BACK, write)
+        await self._move_back(job, write)
         self._leases.drop(job)
 
     async def _settle_unknown(self, job: Job, reason: str) -> None:
         now = self._ledger.clock()
         if job.on_unconfirmed == "resubmit" and job.unconfirmed + 1 < MOST_UNCONFIRMED:
-            write = partial(
-                moves.put_back,
-                job=job,
+            write = moves.put_back.of(
+                job,
                 reason=reason[: ends.LONGEST_MESSAGE],
                 waiting_for="backoff",
                 wait=self._backoff(job),
                 unconfirmed=True,
                 now=now,
             )
-            await self._ledger.move(job, PUT_BACK, write)
+            await self._move_back(job, write)
         else:
             error = ends.unconfirmed(reason)
-            write = partial(moves.fail_submit, job=job, error=error, unconfirmed=True, now=now)
+            write = moves.fail_submit.of(job, error=error, unconfirmed=True, now=now)
             await self._ledger.move(job, FAIL, write)
         self._leases.drop(job)
+
+    async def _move_back(self, job: Job, write: Write) -> None:
+        back = await self._ledger.move(job, PUT_BACK, write)
+        if back is not None and back.cancel_outcome == "pending":
+            self._on_wish()
 
     async def _note_late(self, job: Job, request_id: str) -> None:
         """The job was settled without this answer: put down its id, so that the charge can be found."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from service.clock import moment
 from service.jobs.job import Job
-from service.jobs.models import PRIORITIES
+from service.jobs.models import OVERDUE, PRIORITIES
 from service.jobs.store.reads import Entry
 from service.webhooks.store import Progress
 
@@ -30,7 +30,7 @@ def document(job: Job, *, public_url: str, delivery: Progress | None = None) -> 
         "priority": PRIORITIES[job.priority],
         "retry_of": job.retry_of and str(job.retry_of),
         "queue_position": job.queue_position,
-        "waiting_for": job.waiting_for,
+        "waiting_for": None if job.waiting_for == OVERDUE else job.waiting_for,
         "cancel": _cancel(job),
         "upstream_request_id": job.upstream_id,
         "cost_usd": None if job.cost_usd is None else float(job.cost_usd),

@@ -13,13 +13,12 @@ from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.jobs.store import waiting as store
 from service.jobs.store.waiting import Standing
-from service.tenants.models import PLATFORM_TOKEN_ID
 from service.tenants.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What accepted jobs stand in line for: `places` are how many the upstream's account has."""
+    """What accepted jobs stand in line for: `places` are how many the platform's account has."""
 
     places: int
     clock: Clock
@@ -29,9 +28,7 @@ async def explained(connection: Connection, tenant: Tenant, jobs: Sequence[Job],
     """The same jobs, with what they wait for now."""
     if not any(job.status is Status.ACCEPTED for job in jobs):
         return list(jobs)
-    standing = await store.standing(
-        connection, tenant, token_id=PLATFORM_TOKEN_ID, places=line.places, now=line.clock()
-    )
+    standing = await store.standing(connection, tenant, places=line.places, now=line.clock())
     return [
         replace(job, waiting_for=reason(job, standing)) if job.status is Status.ACCEPTED else job
         for job in jobs
@@ -52,8 +49,6 @@ def reason(job: Job, standing: Standing) -> str | None:
         return None
     if job.due_at > standing.now:
         return job.waiting_for
-    if job.mode == "test":
-        return None  # What runs inside the service has no limits.
     if standing.is_account_in_trouble:
         return "upstream_account"
     if standing.is_tenant_full:

@@ -2,20 +2,22 @@
 
 Stricter than the standard where a value must be passed on exactly as it was checked: `4.0` is not
 an integer, and what Postgres cannot keep (see `storable`) is refused whatever the schema says.
-Documents use no `$ref`, and every branch of an `anyOf` names its `type`.
+Documents use no `$ref`, and every branch of an `anyOf` names its `type`. Beside a format that is checked here
+a `pattern` only documents: what the format lets pass, or the usual part of that.
 """
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
 from service.errors import Fault
-from service.schema.storable import Path, UnreadableError, unstorable
-from service.schema.wording import Reason, worded
+from service.schema.storable import Path, UnreadableError, is_storable, unstorable
+from service.schema.wording import NOT_BLANK, Reason, worded
 
-__all__ = ["Reason", "Schema"]
+__all__ = ["NOT_BLANK", "Reason", "Schema"]
 
 # A body of 256 KiB has room for more faults than anyone will read.
 MOST_FAULTS = 100
@@ -27,14 +29,18 @@ _WHOLE = "written-whole"
 class Schema:
     """A document, and the validator made from it."""
 
-    __slots__ = ("_formats", "_validator", "document")
+    __slots__ = ("_defaults", "_formats", "_validator", "document")
 
     def __init__(self, document: dict[str, Any], *, formats: Mapping[str, Reason] | None = None) -> None:
         """`formats` give the reason why a text is not of the format, or None when it is."""
         self.document = document
         self._formats = dict(formats or {})
+        self._defaults = [
+            (name, _new(field["default"]) if "default" in field else None)
+            for name, field in document.get("properties", {}).items()
+        ]
         self._validator = Draft202012Validator(
-            _exact(document),
+            self._exact(document),
             formats={name: _verdict(reason) for name, reason in self._formats.items()},
             validate_formats=True,
             keywords={_WHOLE: _WrittenWhole},
@@ -42,6 +48,8 @@ class Schema:
 
     def faults(self, value: object, *, at: str = "") -> list[Fault]:
         """Everything wrong with a decoded JSON value, in the order of the pointers, which start with `at`."""
+        if is_storable(value) and self._validator.is_valid(value):
+            return []
         try:
             found = unstorable(value)
         except UnreadableError as reason:
@@ -62,12 +70,34 @@ class Schema:
     def filled(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """A valid object with the defaults of its fields filled in, in the schema's order."""
         filled: dict[str, Any] = {}
-        for name, field in self.document.get("properties", {}).items():
+        for name, default in self._defaults:
             if name in value:
                 filled[name] = value[name]
-            elif "default" in field:
-                filled[name] = deepcopy(field["default"])
+            elif default is not None:
+                filled[name] = default()
         return filled | dict(value)
+
+    def _exact(self, node: Any) -> Any:
+        """The document as it is compiled: each integer must also be written as one."""
+        if isinstance(node, list):
+            return [self._exact(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        exact = {name: self._exact(item) for name, item in node.items()}
+        if node.get("additionalProperties") is False:
+            exact.setdefault("properties", {})  # without it the validator does not name what is unknown
+        if node.get("format") in self._formats:
+            exact.pop("pattern", None)
+        return exact | {_WHOLE: True} if node.get("type") in ("integer", ["integer", "null"]) else exact
+
+
+def _new(default: Any) -> Callable[[], Any]:
+    """Makes a copy of the default that nobody else has."""
+    if not isinstance(default, list | dict):
+        return lambda: default
+    within = default.values() if isinstance(default, dict) else default
+    is_flat = not any(isinstance(member, list | dict) for member in within)
+    return default.copy if is_flat else partial(deepcopy, default)
 
 
 class _WrittenWhole:
@@ -78,18 +108,6 @@ class _WrittenWhole:
     def validate(self, instance: object) -> None:
         if isinstance(instance, float) and instance.is_integer():
             raise ValueError
-
-
-def _exact(node: Any) -> Any:
-    """The document as it is compiled: each integer must also be written as one."""
-    if isinstance(node, list):
-        return [_exact(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    exact = {name: _exact(item) for name, item in node.items()}
-    if node.get("additionalProperties") is False:
-        exact.setdefault("properties", {})  # without it the validator does not name what is unknown
-    return exact | {_WHOLE: True} if node.get("type") in ("integer", ["integer", "null"]) else exact
 
 
 def _verdict(reason: Reason) -> Callable[[str], bool]:

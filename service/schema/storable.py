@@ -24,6 +24,33 @@ class UnreadableError(Exception):
         self.message = message
 
 
+def is_storable(value: object) -> bool:
+    """Whether all of it can be kept: said at once, without saying where it is not."""
+    level, seen = [value], 0
+    for _ in range(DEEPEST + 1):
+        seen += len(level)
+        texts: list[str] = []
+        below: list[object] = []
+        for item in level:
+            match item:
+                case str():
+                    texts.append(item)
+                case dict():
+                    texts += item
+                    below += item.values()
+                case list():
+                    below += item
+                case int() if not INT64_MIN <= item <= INT64_MAX:
+                    return False
+        text = "".join(texts)
+        if "\0" in text or not (text.isascii() or _is_unicode(text)):
+            return False
+        if not below or seen > MOST_VALUES:
+            return seen <= MOST_VALUES
+        level = below
+    return False
+
+
 def unstorable(value: object) -> list[tuple[Path, str]]:
     """Where a decoded JSON value holds what cannot be kept, and why.
 
@@ -54,11 +81,14 @@ def unstorable(value: object) -> list[tuple[Path, str]]:
 
 
 def _has_nul(text: str, path: Path) -> bool:
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise UnreadableError(
-                path, "must be valid Unicode: half of a surrogate pair is missing"
-            ) from None
+    if not _is_unicode(text):
+        raise UnreadableError(path, "must be valid Unicode: half of a surrogate pair is missing")
     return "\0" in text
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -35,7 +35,10 @@ _GOT = {
     list: "an array",
     dict: "an object",
 }
-_PATTERNS = {r"\S": "must not be blank"}
+NOT_BLANK = r"^[^\x00]*\S[^\x00]*$"
+"""The pattern of a text with something in it."""
+
+_PATTERNS = {NOT_BLANK: "must not be blank"}
 _NOT_WHOLE = "must be an integer, not a number with a fraction or an exponent"
 
 

@@ -14,6 +14,7 @@ from prometheus_client import (
     REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
 )
@@ -92,6 +93,18 @@ SECONDS_TO_FIRST_ATTEMPT = Histogram(
 )
 
 BELLS = Counter("edit_jobs_bells", "Bells: rung, lost because Redis was away, or heard.", ["outcome"])
+
+REFUSALS = Counter("edit_jobs_refusals", "Requests, or jobs of a batch, refused by a limit.", ["limit"])
+UNCOUNTED = Counter(
+    "edit_jobs_uncounted_requests", "Requests that no rate limit was held to, because Redis was away."
+)
+
+PRUNED = Counter("edit_jobs_pruned", "Old rows that were removed: jobs, keys, events, secrets.", ["kind"])
+LAST_PRUNE = Gauge(
+    "edit_jobs_last_prune_timestamp_seconds",
+    "When this process last removed all that was old; 0 if it has not.",
+    multiprocess_mode="max",
+)
 
 HTTP_REQUESTS = Counter(
     "edit_jobs_http_requests", "Requests answered by the API.", ["route", "method", "status"]

@@ -1,7 +1,8 @@
 """What an API key looks like: `ej_live_` + 43 random characters + a checksum of 6.
 
 256 random bits in base 62, then the CRC-32 of everything before it: a secret scanner can be sure of a hit,
-and a typing error is caught without asking the database.
+and a typing error is caught without asking the database. A tenant's keys begin with their mode, and an
+operator's with `ej_admin_`.
 """
 
 import hashlib
@@ -12,18 +13,21 @@ from typing import Literal
 Mode = Literal["live", "test"]
 MODES: tuple[Mode, ...] = ("live", "test")
 SCOPES = ("jobs:read", "jobs:write", "webhooks:read", "webhooks:write", "keys:write")
+ADMIN = "admin"
+"""The only scope of an operator's key, and of no tenant's."""
 
 PREFIX_SHOWN = 12
-"""So many first characters of a key may be shown: they name its mode and four of its 43 random ones."""
+"""So many first characters of a key may be shown: they name its mode and a few of its 43 random ones."""
 
+_KINDS = tuple(f"ej_{kind}_" for kind in (*MODES, ADMIN))
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET = 43
 _CHECKSUM = 6
 
 
-def new(mode: Mode) -> str:
+def new(kind: Mode | Literal["admin"]) -> str:
     """A key that nobody had before."""
-    body = f"ej_{mode}_{_base62(secrets.randbits(256), width=_SECRET)}"
+    body = f"ej_{kind}_{_base62(secrets.randbits(256), width=_SECRET)}"
     return body + _checksum(body)
 
 
@@ -31,8 +35,7 @@ def is_well_formed(key: str) -> bool:
     """Whether this can be a key at all."""
     body, checksum = key[:-_CHECKSUM], key[-_CHECKSUM:]
     return (
-        body.startswith(("ej_live_", "ej_test_"))
-        and len(body) == len("ej_live_") + _SECRET
+        any(body.startswith(kind) and len(body) == len(kind) + _SECRET for kind in _KINDS)
         and key.isascii()
         and checksum == _checksum(body)
     )

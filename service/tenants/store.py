@@ -1,66 +1,78 @@
-"""Tenants and keys in Postgres."""
+"""Tenants in Postgres, each change with its entry in the audit log."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.database import Connection
-from service.errors import Fault, InvalidInputError, NotFoundError
+from service.errors import Fault, InvalidInputError, NameTakenError, NotFoundError
 from service.ids import uuid7
-from service.tenants import keys
-from service.tenants.models import ApiKeyRow, TenantRow
-from service.tenants.tenant import Key, Tenant
+from service.tenants import audit
+from service.tenants.models import TenantRow, UpstreamTokenRow
+from service.tenants.tenant import Limits
 
 TENANTS = cast("Table", TenantRow.__table__)
-KEYS = cast("Table", ApiKeyRow.__table__)
+TOKENS = cast("Table", UpstreamTokenRow.__table__)
 
 NAME_LENGTH = 100
+MOST = 2**31 - 1
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "max_in_flight": (0, MOST),
+    "max_queued": (0, MOST),
+    "requests_per_second": (1, MOST),
+    "max_endpoints": (0, MOST),
+    "max_keys": (0, MOST),
+    "weight": (1, 1000),
+}
+"""The least and the most that each can be; CHECK constraints hold the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class TenantRecord:
-    """A tenant as an operator sees it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnAccount:
+    """A tenant's own account with the upstream; its token is never shown."""
 
-    id: UUID
-    name: str
-    weight: int
     max_in_flight: int
-    created_at: datetime
+    trouble: str | None
+    trouble_since: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
-    """A key as it is listed: never the key itself."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRecord:
+    """A tenant as an operator sees it; without an account of its own it uses the platform's."""
 
     id: UUID
-    tenant: str
     name: str
-    prefix: str
-    mode: str
-    scopes: list[str]
+    limits: Limits
+    account: OwnAccount | None
     created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
+    disabled_at: datetime | None
 
 
-async def create(connection: Connection, name: str) -> UUID:
-    """Add a tenant; InvalidInputError if the name is taken or no name."""
-    if not 0 < len(name.strip()) <= NAME_LENGTH:
-        raise InvalidInputError(
-            "This is not a name for a tenant.",
-            faults=[Fault("/name", f"must have 1 to {NAME_LENGTH} characters")],
-        )
-    tenant_id = uuid7()
+async def create(
+    connection: Connection,
+    name: str,
+    *,
+    tenant_id: UUID | None = None,
+    limits: Mapping[str, int] | None = None,
+    actor: str,
+) -> UUID:
+    """Add a tenant, with usual limits where none are given.
+
+    Raises NameTakenError, and InvalidInputError for what is no name or a limit out of its range.
+    """
+    _check(name, limits or {})
+    tenant_id = tenant_id or uuid7()
     try:
-        await connection.execute(insert(TENANTS).values(id=tenant_id, name=name))
+        await connection.execute(insert(TENANTS).values(id=tenant_id, name=name, **(limits or {})))
     except IntegrityError:
-        raise InvalidInputError(
-            f"There is a tenant named {name} already.", faults=[Fault("/name", "is taken")]
-        ) from None
+        raise _taken(name) from None
+    data = {"name": name, **(limits or {})}
+    await audit.record(connection, tenant_id=tenant_id, actor=actor, action="tenant.created", data=data)
     return tenant_id
 
 
@@ -70,87 +82,106 @@ async def find(connection: Connection, name_or_id: str) -> TenantRecord:
     row = rows.first()  # a name may look like another tenant's id
     if row is None:
         raise NotFoundError(f"There is no tenant {name_or_id}.")
-    return TenantRecord(**row._mapping)
+    return _record(row)
+
+
+async def one(connection: Connection, tenant_id: UUID) -> TenantRecord:
+    """The tenant of that id; raises NotFoundError."""
+    row = (await connection.execute(_records().where(TENANTS.c.id == tenant_id))).one_or_none()
+    if row is None:
+        raise NotFoundError(f"There is no tenant {tenant_id}.")
+    return _record(row)
 
 
 async def every(connection: Connection) -> list[TenantRecord]:
     """All tenants, oldest first."""
-    rows = await connection.execute(_records().order_by(TENANTS.c.id))
-    return [TenantRecord(**row._mapping) for row in rows]
+    return [_record(row) for row in await connection.execute(_records().order_by(TENANTS.c.id))]
 
 
-async def change(connection: Connection, tenant_id: UUID, *, limits: dict[str, int]) -> None:
-    """Set the named limits (`max_in_flight`, `weight`); InvalidInputError for one out of its range."""
+async def page(connection: Connection, *, before: UUID | None, limit: int) -> list[TenantRecord]:
+    """The newest tenants, of those older than `before`."""
+    query = _records().order_by(TENANTS.c.id.desc()).limit(limit)
+    rows = await connection.execute(query if before is None else query.where(TENANTS.c.id < before))
+    return [_record(row) for row in rows]
+
+
+async def change(
+    connection: Connection,
+    tenant_id: UUID,
+    *,
+    limits: Mapping[str, int],
+    name: str | None = None,
+    actor: str,
+) -> None:
+    """Set the named limits, and the name if one is given. Raises as `create` does, and NotFoundError."""
+    _check(name, limits)
+    values = {**limits, **({} if name is None else {"name": name})}
+    if not values:
+        return
     try:
-        await connection.execute(update(TENANTS).where(TENANTS.c.id == tenant_id).values(**limits))
+        changed = await connection.execute(update(TENANTS).where(TENANTS.c.id == tenant_id).values(**values))
     except IntegrityError:
-        raise InvalidInputError("max_in_flight is 0 or more, weight 1 to 1,000.") from None
+        raise _taken(name or "") from None
+    if not changed.rowcount:
+        raise NotFoundError(f"There is no tenant {tenant_id}.")
+    await audit.record(connection, tenant_id=tenant_id, actor=actor, action="tenant.changed", data=values)
 
 
-async def add_key(
-    connection: Connection, tenant_id: UUID, *, name: str, mode: keys.Mode, scopes: list[str]
-) -> tuple[UUID, str]:
-    """Make a key; returns its id and the key itself, which is not seen again."""
-    unknown = sorted(set(scopes) - set(keys.SCOPES))
-    if unknown or not scopes:
-        detail = f"There is no scope {unknown[0]}." if unknown else "A key needs a scope."
-        raise InvalidInputError(f"{detail} Scopes are: {', '.join(keys.SCOPES)}.")
-    key_id, key = uuid7(), keys.new(mode)
-    await connection.execute(
-        insert(KEYS).values(
-            id=key_id,
-            tenant_id=tenant_id,
-            name=name,
-            hash=keys.hashed(key),
-            prefix=key[: keys.PREFIX_SHOWN],
-            mode=mode,
-            scopes=scopes,
-        )
-    )
-    return key_id, key
+async def disable(connection: Connection, tenant_id: UUID, *, actor: str) -> None:
+    """Accept nothing more of it, within seconds everywhere; what runs ends. Again is no error."""
+    await _switch(connection, tenant_id, func.clock_timestamp(), actor=actor, action="tenant.disabled")
 
 
-async def every_key(connection: Connection) -> list[KeyRecord]:
-    """All keys, oldest first."""
-    rows = await connection.execute(
-        select(
-            KEYS.c.id, TENANTS.c.name.label("tenant"), KEYS.c.name, KEYS.c.prefix, KEYS.c.mode, KEYS.c.scopes,
-            KEYS.c.created_at, KEYS.c.expires_at, KEYS.c.revoked_at,
-        ).join(TENANTS, TENANTS.c.id == KEYS.c.tenant_id).order_by(KEYS.c.id)
-    )  # fmt: skip
-    return [KeyRecord(**row._mapping) for row in rows]
+async def enable(connection: Connection, tenant_id: UUID, *, actor: str) -> None:
+    """Accept from it again. Again is no error."""
+    await _switch(connection, tenant_id, None, actor=actor, action="tenant.enabled")
 
 
-async def revoke_key(connection: Connection, key_id: UUID) -> None:
-    """End a key, for ever; again is no error. Raises NotFoundError."""
-    rows = await connection.execute(
-        update(KEYS)
-        .where(KEYS.c.id == key_id)
-        .values(revoked_at=func.coalesce(KEYS.c.revoked_at, func.clock_timestamp()))
-        .returning(KEYS.c.id)
-    )
-    if rows.one_or_none() is None:
-        raise NotFoundError(f"There is no key {key_id}.")
+async def _switch(connection: Connection, tenant_id: UUID, at: Any, *, actor: str, action: str) -> None:
+    is_to_change = TENANTS.c.disabled_at.is_not(None) if at is None else TENANTS.c.disabled_at.is_(None)
+    changed = update(TENANTS).where(TENANTS.c.id == tenant_id, is_to_change).values(disabled_at=at)
+    if (await connection.execute(changed)).rowcount:
+        await audit.record(connection, tenant_id=tenant_id, actor=actor, action=action)
 
 
-async def find_key(connection: Connection, digest: bytes) -> Key | None:
-    """The live key with this hash."""
-    rows = await connection.execute(
-        select(KEYS.c.id, KEYS.c.tenant_id, KEYS.c.mode, KEYS.c.scopes).where(
-            KEYS.c.hash == digest,
-            KEYS.c.revoked_at.is_(None),
-            or_(KEYS.c.expires_at.is_(None), KEYS.c.expires_at > func.clock_timestamp()),
-        )
-    )
-    row = rows.one_or_none()
-    return row and Key(
-        id=row.id, tenant=Tenant(id=row.tenant_id, mode=row.mode), scopes=frozenset(row.scopes)
-    )
+def _check(name: str | None, limits: Mapping[str, int]) -> None:
+    faults = []
+    if name is not None and not 0 < len(name.strip()) <= len(name) <= NAME_LENGTH:
+        faults.append(Fault("/name", f"must have 1 to {NAME_LENGTH} characters"))
+    for limit, value in limits.items():
+        least, most = LIMITS[limit]
+        if not least <= value <= most:
+            faults.append(Fault(f"/limits/{limit}", f"must be {least} to {most:,}, not {value:,}"))
+    if faults:
+        raise InvalidInputError("This is not possible for a tenant.", faults=faults)
 
 
-def _records() -> Select[tuple[UUID, str, int, int, datetime]]:
+def _taken(name: str) -> NameTakenError:
+    return NameTakenError(f"There is a tenant named {name} already.")
+
+
+def _records() -> Select[Any]:
+    own = TOKENS.c
     return select(
-        TENANTS.c.id, TENANTS.c.name, TENANTS.c.weight, TENANTS.c.max_in_flight, TENANTS.c.created_at
+        *(TENANTS.c.id, TENANTS.c.name, TENANTS.c.created_at, TENANTS.c.disabled_at),
+        *(TENANTS.c[limit] for limit in LIMITS),
+        own.max_in_flight.label("account"),
+        own.trouble,
+        own.trouble_since,
+    ).outerjoin(TOKENS, own.tenant_id == TENANTS.c.id)
+
+
+def _record(row: Any) -> TenantRecord:
+    account = None
+    if row.account is not None:
+        account = OwnAccount(max_in_flight=row.account, trouble=row.trouble, trouble_since=row.trouble_since)
+    return TenantRecord(
+        id=row.id,
+        name=row.name,
+        limits=Limits(**{limit: getattr(row, limit) for limit in LIMITS}),
+        account=account,
+        created_at=row.created_at,
+        disabled_at=row.disabled_at,
     )
 
 

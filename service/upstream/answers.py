@@ -3,6 +3,9 @@
 Pure and tolerant: an answer may be HTML, a 200 that carries an error, or JSON of another shape.
 """
 
+import json
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -17,6 +20,8 @@ MALFORMED_ID, NO_BALANCE, BAD_TOKEN, NOT_READY = 400001, 400002, 400004, 400005
 NOT_YOURS, NOT_FOUND = 403001, 404001
 
 LONGEST_MESSAGE = 2_000
+MOST_EXPENSIVE = 100_000
+"""USD. What costs more than a picture ever will is no price."""
 
 
 def decoded(body: bytes) -> dict[str, Any]:
@@ -24,7 +29,7 @@ def decoded(body: bytes) -> dict[str, Any]:
     try:
         document = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return {}
+        document = _loosely_decoded(body)
     return document if isinstance(document, dict) else {}
 
 
@@ -66,6 +71,38 @@ def output(value: object) -> dict[str, Any]:
         return {}
     media = {"images": _urls(value, "image", "images"), "videos": _urls(value, "video", "videos")}
     return {kind: urls for kind, urls in media.items() if urls}
+
+
+def cost(document: dict[str, Any]) -> Decimal | None:
+    """What a result says that it cost, in USD to the millionth; None for what cannot be a price."""
+    value = document.get("cost")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MOST_EXPENSIVE:
+        return None
+    return round(Decimal(str(value)), 6)
+
+
+def seconds(document: dict[str, Any]) -> float | None:
+    """How long a result says that it took, from its submit to its end; None for what cannot be true."""
+    created, finished = _moment(document.get("created_at")), _moment(document.get("finished_at"))
+    if created is None or finished is None or (created.tzinfo is None) != (finished.tzinfo is None):
+        return None
+    took = (finished - created).total_seconds()
+    return took if took >= 0 else None
+
+
+def _loosely_decoded(body: bytes) -> object:
+    """Python's own servers write NaN and Infinity, which is no JSON: what stands beside them still counts."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def _urls(document: dict[str, Any], *keys: str) -> list[str]:

@@ -6,14 +6,19 @@ so it has connections of its own and what became of it is never guessed.
 
 import re
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
-from service import __version__
-from service.http import NotSentError, Transport, UnansweredError, options, retry_after
+from service.http import (
+    Answer,
+    NotSentError,
+    Origin,
+    Transport,
+    UnansweredError,
+    retry_after,
+)
 from service.upstream import answers
 from service.upstream.measured import measured
 from service.upstream.outcomes import (
@@ -38,6 +43,7 @@ from service.upstream.outcomes import (
     Unheard,
     Unreachable,
 )
+from service.upstream.words import Words
 
 READ_SECONDS = 10.0
 """For a status, a result or a cancel; they take under a second when all is well."""
@@ -45,24 +51,29 @@ LARGEST_ANSWER = 1 << 20
 SUBMIT_IDLE_SECONDS = 5.0
 """A POST that races the server's idle close fails just like a lost answer: no such connection is reused."""
 READ_IDLE_SECONDS = 60.0
+IN_A_PATH = "/~:@!$&'()*+,;="
 
 # UUIDs so far; anything that can stand in a path, and be stored, will do.
 _LIKE_AN_ID = re.compile(r"[\x21-\x7e]{1,200}").fullmatch
 
 
+class Asks(Protocol):
+    """What the calls leave by: a transport, or what stands in for one."""
+
+    async def ask(
+        self, origin: Origin, request: bytes, *, deadline: float, not_after: float | None, max_bytes: int
+    ) -> Answer:
+        """Send a whole request once. Raises NotSentError or UnansweredError."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+
+
 class Upstream:
     """A client of one base URL, for any number of tokens."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        submits: httpx.AsyncBaseTransport,
-        reads: httpx.AsyncBaseTransport,
-        submit_deadline: float,
-    ) -> None:
-        """Transports, not clients: a client keeps cookies, follows redirects and takes a third more CPU."""
-        self._base = base_url
+    def __init__(self, base_url: str, *, submits: Asks, reads: Asks, submit_deadline: float) -> None:
+        self._words = Words(base_url)
         self._submits = submits
         self._reads = reads
         self._submit_deadline = submit_deadline
@@ -87,80 +98,63 @@ class Upstream:
         self, model: str, inputs: dict[str, Any], *, token: str, not_after: float
     ) -> SubmitOutcome:
         """Ask for work, once. Nothing is sent after `not_after`, a time of `time.monotonic()`."""
-        request = httpx.Request(
-            "POST",
-            f"{self._base}/v1/models/{model}",
-            content=msgspec.json.encode(inputs),
-            headers=_headers(token) | {"content-type": "application/json"},
-            extensions=options(deadline=self._submit_deadline, not_after=not_after, max_bytes=LARGEST_ANSWER),
-        )
+        body = msgspec.json.encode(inputs)
         try:
-            response = await _answered(self._submits, request)
-        except NotSentError as error:
+            answer = await self._submits.ask(
+                self._words.origin,
+                self._words.post(f"/v1/models/{quote(model, safe=IN_A_PATH)}", body, token=token),
+                deadline=self._submit_deadline,
+                not_after=not_after,
+                max_bytes=LARGEST_ANSWER,
+            )
+        except (NotSentError, ValueError) as error:
             return Unreachable(str(error))
         except UnansweredError as error:
             return Uncertain(str(error))
-        return _of_submit(response)
+        return _of_submit(answer)
 
     @measured("status")
     async def status(self, request_id: str, *, token: str) -> StatusOutcome:
         """Where the work is."""
-        response = await self._read("GET", request_id, "status", token)
-        return response if isinstance(response, Unreachable) else _of_status(response)
+        answer = await self._read("GET", request_id, "status", token)
+        return answer if isinstance(answer, Unreachable) else _of_status(answer)
 
     @measured("result")
     async def result(self, request_id: str, *, token: str) -> ResultOutcome:
-        """How the work ended."""
-        response = await self._read("GET", request_id, "result", token)
-        return response if isinstance(response, Unreachable) else _of_result(response)
+        """How the work ended, and what it cost, if that is known by now."""
+        answer = await self._read("GET", request_id, "result?include_cost=true", token)
+        return answer if isinstance(answer, Unreachable) else _of_result(answer)
 
     @measured("cancel")
     async def cancel(self, request_id: str, *, token: str) -> CancelOutcome:
         """Take the work out of the queue, if it is still there."""
-        response = await self._read("POST", request_id, "cancel", token)
-        return response if isinstance(response, Unreachable) else _of_cancel(response)
+        answer = await self._read("POST", request_id, "cancel", token)
+        return answer if isinstance(answer, Unreachable) else _of_cancel(answer)
 
-    async def _read(
-        self, method: str, request_id: str, what: str, token: str
-    ) -> httpx.Response | Unreachable:
-        request = httpx.Request(
-            method,
-            f"{self._base}/v1/requests/{quote(request_id, safe='')}/{what}",
-            headers=_headers(token),
-            extensions=options(deadline=READ_SECONDS, max_bytes=LARGEST_ANSWER),
-        )
+    async def _read(self, method: str, request_id: str, what: str, token: str) -> Answer | Unreachable:
         try:
-            return await _answered(self._reads, request)
-        except (NotSentError, UnansweredError) as error:
+            path = f"/v1/requests/{quote(request_id, safe='')}/{what}"
+            words = self._words
+            request = words.get(path, token=token) if method == "GET" else words.post(path, token=token)
+            return await self._reads.ask(
+                words.origin, request, deadline=READ_SECONDS, not_after=None, max_bytes=LARGEST_ANSWER
+            )
+        except (NotSentError, UnansweredError, ValueError) as error:
             return Unreachable(str(error))
 
 
-async def _answered(transport: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
-    response = await transport.handle_async_request(request)
-    await response.aread()
-    return response
-
-
-def _headers(token: str) -> dict[str, str]:
-    return {
-        "authorization": f"Bearer {token}",
-        "accept": "application/json",
-        "user-agent": f"edit-jobs/{__version__}",
-    }
-
-
-def _of_submit(response: httpx.Response) -> SubmitOutcome:
+def _of_submit(answer: Answer) -> SubmitOutcome:
     """Taken, not taken, or unknown. The upstream's own code counts more than the HTTP status."""
-    document = answers.decoded(response.content)
-    code, http = answers.error_code(document), response.status_code
+    document = answers.decoded(answer.content)
+    code, http = answers.error_code(document), answer.status
     request_id = document.get("request_id")
-    if response.is_success:
+    if answer.is_success:
         if isinstance(request_id, str) and _LIKE_AN_ID(request_id):
             return Accepted(request_id)
         if code is None:
             return Uncertain(f"HTTP {http} without a request_id")
-    elif http == 429 or (http == 503 and "retry-after" in response.headers):
-        return _throttled(response)
+    elif http == 429 or (http == 503 and answer.header(b"retry-after") is not None):
+        return _throttled(answer)
     elif http == 408 or http >= 500 or http < 200:
         return Uncertain(f"HTTP {http}")
     words = answers.message(document) or f"HTTP {http}"
@@ -169,23 +163,23 @@ def _of_submit(response: httpx.Response) -> SubmitOutcome:
     return Refused(words, http, code)
 
 
-def _of_status(response: httpx.Response) -> StatusOutcome:
-    document = answers.decoded(response.content)
+def _of_status(answer: Answer) -> StatusOutcome:
+    document = answers.decoded(answer.content)
     word = answers.word(document, "status")
-    if response.is_success:
+    if answer.is_success:
         if word in answers.WAITING:
             return InQueue(_position(document))
         if word in answers.RUNNING:
             return Running()
         if word in answers.SUCCEEDED | answers.FAILED | answers.CANCELLED:
             return Finished()
-    return _unheard(response, document)
+    return _unheard(answer, document)
 
 
-def _of_result(response: httpx.Response) -> ResultOutcome:
-    document = answers.decoded(response.content)
+def _of_result(answer: Answer) -> ResultOutcome:
+    document = answers.decoded(answer.content)
     word = answers.word(document, "status")
-    if response.is_success:
+    if answer.is_success:
         if word in answers.WAITING:
             return InQueue(_position(document))
         if word in answers.RUNNING:
@@ -194,36 +188,37 @@ def _of_result(response: httpx.Response) -> ResultOutcome:
             return Cancelled()
         output = answers.output(document.get("output"))
         if word in answers.SUCCEEDED and output:
-            return Succeeded(output)
+            return Succeeded(output, answers.seconds(document), answers.cost(document))
         if word in answers.FAILED:
-            return Failed(answers.message(document) or "the upstream gives no reason")
-    return _unheard(response, document)
+            words = answers.message(document) or "the upstream gives no reason"
+            return Failed(words, answers.cost(document))
+    return _unheard(answer, document)
 
 
-def _of_cancel(response: httpx.Response) -> CancelOutcome:
+def _of_cancel(answer: Answer) -> CancelOutcome:
     # The documented example has `"status": "completed"` beside `"outcome": "cancelled"`: the outcome counts.
-    document = answers.decoded(response.content)
+    document = answers.decoded(answer.content)
     outcome = answers.word(document, "outcome")
-    if response.is_success and outcome in answers.CANCELLED:
+    if answer.is_success and outcome in answers.CANCELLED:
         return Cancelled()
-    if response.is_success and outcome == "not_cancellable":
+    if answer.is_success and outcome == "not_cancellable":
         return NotCancellable()
-    return _unheard(response, document)
+    return _unheard(answer, document)
 
 
-def _unheard(response: httpx.Response, document: dict[str, Any]) -> Unheard:
-    code, http = answers.error_code(document), response.status_code
-    if http == 429 or (http == 503 and "retry-after" in response.headers):
-        return _throttled(response)
+def _unheard(answer: Answer, document: dict[str, Any]) -> Unheard:
+    code, http = answers.error_code(document), answer.status
+    if http == 429 or (http == 503 and answer.header(b"retry-after") is not None):
+        return _throttled(answer)
     if _is_of_the_account(http, code):
         return Denied(answers.message(document) or f"HTTP {http}", http, code)
     if code == answers.NOT_FOUND or http == 404:
         return Missing(code)
-    return Garbled(f"HTTP {http}: {response.content[:200].decode(errors='replace')}")
+    return Garbled(f"HTTP {http}: {answer.content[:200].decode(errors='replace')}")
 
 
-def _throttled(response: httpx.Response) -> Throttled:
-    return Throttled(retry_after(response.headers.get("retry-after"), now=datetime.now(UTC)))
+def _throttled(answer: Answer) -> Throttled:
+    return Throttled(retry_after(answer.header(b"retry-after"), now=datetime.now(UTC)))
 
 
 def _is_of_the_account(http: int, code: int | None) -> bool:

@@ -1,6 +1,7 @@
 """What can come of asking the upstream. Matched to the end with `assert_never` by whoever asks."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from service.upstream.answers import NO_BALANCE
@@ -32,9 +33,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """It ended with this output: URLs under `images`, `videos` or both."""
+    """It ended with this output: URLs under `images`, `videos` or both.
+
+    `seconds` is how long after its submit, by the upstream's own clock, where it says; `cost` is in USD.
+    """
 
     output: dict[str, Any]
+    seconds: float | None = None
+    cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Failed:
     """It ended with an error, in the upstream's words."""
 
     message: str
+    cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,8 @@ class Denied:
     """The account is at fault (its token or its balance): an operator's matter, not the request's."""
 
     message: str
-    http_status: int
+    http_status: int | None
+    """None if it was not even asked, for want of a token."""
     error_code: int | None
 
     @property

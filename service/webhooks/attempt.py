@@ -25,7 +25,8 @@ from service.webhooks.schedule import (
     Unreachable,
 )
 from service.webhooks.signing import Signer
-from service.webhooks.store.settle import Disabled, Ended, Opened, Record
+from service.webhooks.store.failures import Disabled, Opened
+from service.webhooks.store.settle import Ended, Record
 
 MOST_READ = 16 * 1024
 MOST_KEPT = 1024

@@ -35,7 +35,8 @@ async def register(
         most, there_are = await endpoint_store.room(connection, tenant)
         if there_are >= most:
             raise LimitReachedError(
-                f"max_endpoints is {most}, and there are {there_are}: remove one, or ask for a higher limit."
+                f"max_endpoints is {most}, and there are {there_are}: remove one, or ask for a higher limit.",
+                limit="max_endpoints",
             )
         endpoint_id = await endpoint_store.add(connection, tenant, asked, now=now)
         secret = await secrets.issue(connection, vault, tenant.id, endpoint_id=endpoint_id)

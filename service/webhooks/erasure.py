@@ -10,17 +10,17 @@ from service.tenants.tenant import Tenant
 from service.webhooks.models import ENDED_DELIVERIES
 from service.webhooks.store import NOW
 
-# A sender that is at work on one finds that it is not its own any more. Of the job's own URL its origin
-# stays, which the lane is named by; an endpoint's is not the job's. Receivers may have answered with what
-# they were sent.
+# A sender that is at work on one finds that it is not its own any more. Of a `callback_url` its origin stays,
+# which the lane is named by; an endpoint's URL is not the job's. Receivers may have answered with what they
+# were sent.
 _ERASE = text(
     f"""
     WITH event AS (
         UPDATE events SET body = NULL WHERE job_id = :job_id AND tenant_id = :tenant_id RETURNING id
     )
     UPDATE webhook_deliveries AS delivery
-    SET url = CASE WHEN endpoint_id IS NULL THEN regexp_replace(origin, '^replay:', '') || '/[deleted]'
-                   ELSE url END,
+    SET url = CASE WHEN origin ~ '^(replay:)?endpoint:' THEN url
+                   ELSE regexp_replace(origin, '^replay:', '') || '/[deleted]' END,
         reason = NULL, in_line = FALSE, owner = NULL, lease_until = NULL,
         status = CASE WHEN status IN ({ENDED_DELIVERIES}) THEN status ELSE 'cancelled' END,
         finished_at = coalesce(finished_at, {NOW})

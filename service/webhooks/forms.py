@@ -8,7 +8,7 @@ from typing import Any
 from service.clock import read_moment
 from service.schema import Schema
 from service.schema.faults import invalid
-from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, check_url
+from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, check_url, usual_form
 from service.webhooks.models import SIGNINGS
 
 LONGEST_DESCRIPTION = 500
@@ -68,7 +68,7 @@ class Forms:
                 return f"cannot be called: {reason}"
             return None
 
-        fields = _fields(events, usual)
+        fields = _fields(events, usual, url_pattern=usual_form(allowed_networks))
         changed = {name: _without_default(field) for name, field in fields.items() if name != "signing"}
         formats = {"endpoint-url": why_not}
         self.registration = Schema(_object("A new endpoint", fields, required=("url",)), formats=formats)
@@ -115,12 +115,14 @@ def _without_default(field: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in field.items() if name != "default"}
 
 
-def _fields(events: Sequence[str], usual: Sequence[str]) -> dict[str, Any]:
+def _fields(events: Sequence[str], usual: Sequence[str], *, url_pattern: str) -> dict[str, Any]:
     return {
         "url": {
             "type": "string",
             "description": "Where events are sent.",
             "format": "endpoint-url",
+            "$comment": "An address, or a name in Unicode, may pass too.",
+            "pattern": url_pattern,
             "maxLength": MAX_URL_LENGTH,
             "examples": ["https://example.com/hooks/edits"],
         },

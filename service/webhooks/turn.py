@@ -17,10 +17,12 @@ from service.telemetry import without_query
 from service.webhooks import lanes, outbox
 from service.webhooks.rules import Rules
 from service.webhooks.schedule import Delivered
-from service.webhooks.store import claims
+from service.webhooks.store import claims, failures
+from service.webhooks.store import lanes as rows_of_lanes
 from service.webhooks.store import settle as settling
 from service.webhooks.store.claims import MOST_LOOKED_AT, Claimed
-from service.webhooks.store.settle import Disabled, Ended, Opened
+from service.webhooks.store.failures import Disabled, Opened
+from service.webhooks.store.settle import Ended
 
 DISABLED_EVENT = "endpoint.disabled"
 
@@ -71,8 +73,8 @@ async def _fail(
 ) -> tuple[list[Opened], list[Disabled]]:
     if all(isinstance(one.verdict, Delivered) for one in ended):
         return [], []
-    opened = await settling.fail_lanes(connection, ended, rules=rules, now=now)
-    disabled = await settling.fail_endpoints(connection, ended, rules=rules, now=now)
+    opened = await failures.fail_lanes(connection, ended, rules=rules, now=now)
+    disabled = await failures.fail_endpoints(connection, ended, rules=rules, now=now)
     for endpoint in disabled:
         await outbox.keep(
             connection,
@@ -108,7 +110,7 @@ async def _claim(
     if new_in_line := [due.id for due in look.due if due.id not in taken and not due.in_line]:
         await claims.line_up(connection, new_in_line)
     left = lanes.after(look, taken, lane_slots=rules.lane_slots)
-    await claims.leave(connection, left, at=look.now)
+    await rows_of_lanes.leave(connection, left, at=look.now)
     return Turn(
         settled=turn.settled,
         opened=turn.opened,

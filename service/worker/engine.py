@@ -12,21 +12,25 @@ from prometheus_client.metrics_core import Metric
 
 from service.clock import Clock, postgres_time
 from service.database import Database
-from service.jobs.account import Account
+from service.jobs.accounts import Accounts
 from service.jobs.canceller import Canceller
 from service.jobs.claimer import Claimer
+from service.jobs.history import History
 from service.jobs.job import Job
+from service.jobs.late_costs import LateCosts
 from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
+from service.jobs.overdue import Overdue
 from service.jobs.pace import Pace
 from service.jobs.store.claims import Owner
 from service.jobs.submitter import Submitter
 from service.jobs.tracker import Tracker
+from service.jobs.upkeep import Upkeep
 from service.queue import Bell
 from service.settings import Settings
 from service.telemetry import log, metrics
-from service.tenants.models import PLATFORM_TOKEN_ID
 from service.upstream.client import Upstream
+from service.upstream.scripted import Scripted
 from service.webhooks.feed import Feed
 from service.webhooks.sender import Sender
 
@@ -66,45 +70,51 @@ class Engine:
             on_told=self._told,
             on_end=self._ended,
         )
-        self._account = Account(
+        self._accounts = Accounts(
             self._database,
-            token_id=PLATFORM_TOKEN_ID,
+            self._upstream,
+            Scripted(settings.public_url),
+            vault=settings.vault,
             token=settings.upstream_token,
+            places=settings.upstream_max_in_flight,
             slots=SUBMIT_SLOTS,
         )
         self._beats = Database(settings.database_url, connections=1)
         self._leases = Leases(self._beats, owner)
+        self._history = History(self._database)
         self._tracker = Tracker(
             self._ledger,
             self._leases,
-            self._upstream,
-            self._account,
-            pace=pace or Pace(settings.poll_first_seconds),
+            self._accounts,
+            self._history,
+            pace=pace or Pace(settings.poll_cost),
             read_slots=READ_SLOTS,
         )
         self._submitter = Submitter(
             self._ledger,
             self._leases,
-            self._upstream,
-            self._account,
+            self._accounts,
             slots=SUBMIT_SLOTS,
             follow=self._taken,
-            on_free=self.wake,
+            on_free=self._slot_freed,
+            on_wish=self.wake,
             rand=random.random,
         )
-        self._canceller = Canceller(self._ledger, self._upstream, self._account)
+        self._canceller = Canceller(self._ledger, self._accounts)
         self._claimer = Claimer(
             self._ledger,
             self._leases,
             submitter=self._submitter,
             tracker=self._tracker,
             canceller=self._canceller,
-            account=self._account,
-            places=settings.upstream_max_in_flight,
+            accounts=self._accounts,
             most_jobs=settings.worker_max_jobs,
             tick=settings.tick_seconds,
             submit_deadline=settings.submit_deadline_seconds,
         )
+        self._upkeep = Upkeep(self._database, days=settings.retention_days, clock=clock, rand=random.random)
+        self._overdue = Overdue(self._ledger, tick=settings.tick_seconds)
+        self._late_costs = LateCosts(self._ledger, self._accounts, tick=settings.tick_seconds)
         self._loops: dict[str, asyncio.Task[None]] = {}
         self.hears_bells = False
         """Whether somebody listens to Redis for it; its tick finds the same work later."""
@@ -114,9 +124,13 @@ class Engine:
         self._loop("leases", self._leases.run)
         self._loop("tracker", self._tracker.run)
         self._loop("claimer", self._claimer.run)
-        self._loop("account", self._account.run)
+        self._loop("overdue", self._overdue.run)
+        self._loop("late costs", self._late_costs.run)
+        self._loop("accounts", self._accounts.run)
+        self._loop("history", self._history.run)
         self._loop("sender", self._sender.run)
         self._loop("feed", self._feed.run)
+        self._loop("upkeep", self._upkeep.run)
         log.info("worker.started", owner=self._leases.owner.name)
 
     def wake(self) -> None:
@@ -127,7 +141,7 @@ class Engine:
         """What it is at just now."""
         return metrics.of_worker(
             leases_held=len(self._leases),
-            submit_window=self._account.pressure.window,
+            submit_window=self._accounts.platform.window,
             hears_bells=self.hears_bells,
         )
 
@@ -137,6 +151,7 @@ class Engine:
         self._claimer.stop()
         await asyncio.wait([self._loops["claimer"]], timeout=CLAIM_SECONDS)
         await self._end("claimer")
+        await self._end("overdue")
         await self._end("tracker")
         await self._hand_over(await self._tracker.stop(patience=HAND_OVER_SECONDS))
         finishing = asyncio.gather(
@@ -146,6 +161,7 @@ class Engine:
             # A submit that is answered now brings a job that nobody here will follow.
             await asyncio.wait([finishing], timeout=HAND_OVER_SECONDS)
             await self._hand_over(await self._tracker.stop(patience=0))
+        await self._ledger.finish()
         for name in list(self._loops):
             await self._end(name)
         await self._bell.close()
@@ -169,6 +185,9 @@ class Engine:
 
     def _ended(self, job: Job) -> None:
         self._claimer.place_freed()
+
+    def _slot_freed(self) -> None:
+        self._claimer.slot_freed()
 
     def _taken(self, job: Job) -> None:
         self._tracker.follow(job)

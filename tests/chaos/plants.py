@@ -20,10 +20,11 @@ from sqlalchemy.sql.selectable import TextualSelect
 from service.dev.processes import Process
 from service.dev.stack import DATABASE, Stack
 from service.jobs.job import Job
-from service.jobs.ledger import Ledger, Write
+from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import COMPLETE, EXPIRE, FAIL, INTEND, Move, Status
 from service.jobs.store import claims, moves
-from service.jobs.store.table import states
+from service.jobs.store.moves import Write
+from service.jobs.store.table import LEASE_RAN_OUT, states
 
 TESTS = Path(__file__).parents[1]
 
@@ -89,7 +90,7 @@ def intent_after_the_post() -> None:
 def no_lease_check() -> None:
     """A worker asks neither whether a job is another's when it takes it, nor whether it still is its own
     when it sends it."""
-    _rewrite(claims, "_TAKE_WAITING", {claims._LEASE_RAN_OUT: "TRUE"})
+    _rewrite(claims, "_TAKE_WAITING", {LEASE_RAN_OUT: "TRUE"})
     once_more = INTEND.leaves | {Status.SUBMITTING}
     sending = {
         f"{moves.BY_EPOCH} AND lease_until > clock_timestamp()": f"(TRUE OR {moves.BY_EPOCH})",

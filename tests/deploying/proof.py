@@ -100,6 +100,7 @@ async def main(base: Path) -> None:
         ):
             settings = {
                 "EDIT_JOBS_DATABASE_URL": f"postgresql://postgres@127.0.0.1:{postgres_port}/postgres",
+                "EDIT_JOBS_API_DATABASE_URL": f"postgresql://edit_jobs_web@127.0.0.1:{postgres_port}/postgres",
                 "EDIT_JOBS_REDIS_URL": f"redis://127.0.0.1:{redis_port}",
                 "EDIT_JOBS_UPSTREAM_URL": simulator,
                 "EDIT_JOBS_UPSTREAM_TOKEN": "simulated",

@@ -23,7 +23,7 @@ from service.webhooks import outbox
 from service.webhooks.addresses import judge
 from service.webhooks.outbox import Event
 from service.webhooks.rules import Rules
-from service.webhooks.schedule import Outcome, verdict
+from service.webhooks.schedule import Delivered, Outcome, verdict
 from service.webhooks.sender import Sender
 from service.webhooks.store import Claimed, Record, again
 from service.webhooks.store.settle import Ended
@@ -283,3 +283,10 @@ class Senders:
     async def _rows(self, query: str) -> list[dict[str, Any]]:
         async with self._database.statement() as connection:
             return [dict(row) for row in (await connection.execute(text(query))).mappings()]
+
+
+async def a_turn(database: Database, *sent: Claimed, room: int = 0, response: bytes = b"") -> Turn:
+    """What a sender has sent is written down as delivered, and what it has room for is claimed."""
+    record = Record(status_code=200, latency_ms=1, error=None, response=response)
+    ended = [Ended(delivery=one, record=record, verdict=Delivered(), blamed=True) for one in sent]
+    return await take_turn(database, ended, room=room, owner="w", lease=60, rules=RULES, now=None)

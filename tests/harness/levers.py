@@ -17,7 +17,7 @@ from service.dev.receiver import Delivery, Receiver
 from service.dev.receiver import running as running_receiver
 from service.ids import uuid7
 from service.settings import Settings
-from service.tenants import store as tenants
+from service.tenants.issuing import Wish, issue
 from service.tenants.keys import SCOPES
 from service.tenants.tenant import Tenant
 from service.webhooks import outbox, secrets
@@ -39,9 +39,8 @@ class Levers:
 
     async def key(self, tenant: Tenant) -> dict[str, str]:
         async with self.database.transaction() as connection:
-            _, key = await tenants.add_key(
-                connection, tenant.id, name="test", mode=tenant.mode, scopes=list(SCOPES)
-            )
+            wish = Wish(name="test", mode=tenant.mode, scopes=SCOPES)
+            _, key = await issue(connection, tenant.id, wish, actor="test")
         return {"Authorization": f"Bearer {key}"}
 
     async def endpoint(self, query: str = "", **fields: Any) -> dict[str, Any]:

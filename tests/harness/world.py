@@ -16,6 +16,7 @@ from service.dev.receiver import Receiver
 from service.dev.receiver import running as running_receiver
 from service.dev.simulator import Options
 from service.dev.simulator import running as running_simulator
+from service.dev.stack import API_ROLE
 from service.encryption import Vault
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
@@ -32,6 +33,8 @@ from service.worker.hearing import hear
 
 Accepting = Callable[..., Awaitable[Job]]
 KEY = base64.b64encode(os.urandom(32)).decode()
+QUICK = Pace(cost=4e-5, shortest=0.05, longest=0.5)
+"""The first read after 0.05 s."""
 PUBLIC = "http://api.example"
 
 
@@ -48,9 +51,9 @@ class World:
         self._accepted = accepted
         self._engines: list[tuple[Engine, asyncio.Task[None]]] = []
 
-    def start(self, *, longest_wait: float = 0.5, **changed: Any) -> Engine:
+    def start(self, *, pace: Pace = QUICK, **changed: Any) -> Engine:
         settings = self.settings.model_copy(update=changed)
-        engine = Engine(settings, pace=Pace(settings.poll_first_seconds, longest=longest_wait))
+        engine = Engine(settings, pace=pace)
         engine.start()
         self._engines.append((engine, asyncio.create_task(hear(engine, settings))))
         return engine
@@ -75,7 +78,7 @@ class World:
 
     async def read(self, job: Job) -> Job:
         async with self.database.statement() as connection:
-            found = await reads.find(connection, self.tenant, job.id)
+            found = await reads.find(connection, owner(job), job.id)
         assert found is not None
         return found
 
@@ -97,12 +100,12 @@ class World:
 
     async def types(self, job: Job) -> list[str]:
         async with self.database.statement() as connection:
-            return [entry.type for entry in await reads.timeline(connection, self.tenant, job.id)]
+            return [entry.type for entry in await reads.timeline(connection, owner(job), job.id)]
 
     async def cancel(self, job: Job, *, hold: float = 5.0) -> Job:
         return await cancel(
             self.database,
-            self.tenant,
+            owner(job),
             job.id,
             bell=self.bell,
             clock=postgres_time,
@@ -115,6 +118,13 @@ class World:
             answer: dict[str, Any] = (await client.get(f"{self.settings.upstream_url}/_sim/stats")).json()
         return answer
 
+    async def submits(self) -> list[dict[str, Any]]:
+        async with httpx.AsyncClient() as client:
+            answer: list[dict[str, Any]] = (
+                await client.get(f"{self.settings.upstream_url}/_sim/requests")
+            ).json()
+        return answer
+
     async def troubles(self) -> list[Trouble]:
         async with self.database.statement() as connection:
             return await troubles(connection)
@@ -122,6 +132,11 @@ class World:
     async def fault(self, **faults: Any) -> None:
         async with httpx.AsyncClient() as client:
             await client.post(f"{self.settings.upstream_url}/_sim/faults", json=faults)
+
+
+def owner(job: Job) -> Tenant:
+    """Whose job it is, as a key for it reaches it."""
+    return Tenant(id=job.tenant_id, mode="live" if job.mode == "live" else "test")
 
 
 @asynccontextmanager
@@ -135,6 +150,7 @@ async def a_world(
         )
         settings = Settings(
             database_url=database_url,
+            api_database_url=database_url.replace("postgres@", f"{API_ROLE}@"),
             redis_url=redis_url,
             upstream_url=simulator,
             upstream_token="tok",
@@ -144,7 +160,6 @@ async def a_world(
             lease_seconds=2,
             tick_seconds=0.2,
             submit_deadline_seconds=2,
-            poll_first_seconds=0.05,
         )
         world = World(settings, database, tenant, accepted)
         world.hook = await stack.enter_async_context(running_receiver(world.receiver)) + "/hook"

@@ -99,7 +99,7 @@ PLAIN = {
 
 async def make_tenant(database: Database, name: str) -> Tenant:
     async with database.transaction() as connection:
-        return Tenant(id=await create(connection, name), mode="live")
+        return Tenant(id=await create(connection, name, actor="test"), mode="live")
 
 
 @pytest.fixture

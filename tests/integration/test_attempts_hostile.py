@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import socket
 import ssl
+import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -323,3 +324,32 @@ async def test_what_a_receiver_says_can_be_stored_whatever_it_is() -> None:
     assert "\0" not in words
     words.encode()
     assert replace(attempt.record, error=None).response in (b"", b"\0\xff\xd8")
+
+
+@pytest.mark.xfail(strict=True, reason="names are looked up by 32 threads, fewer than one tenant has places")
+async def test_names_whose_servers_never_answer_hold_up_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    real = socket.getaddrinfo
+
+    def lookup(host: str, *arguments: Any, **named: Any) -> Any:
+        if host.startswith("slow"):
+            released.wait(10)
+            raise OSError("no such name")
+        return real("127.0.0.1", *arguments, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    tenant_slots = 50
+    async with serving(saying(OK)) as port, connect(connections=200, allowed=LOOPBACK) as transport:
+        slow = [
+            asyncio.create_task(
+                post(transport, delivery(f"https://slow-{number}.test/"), signer=SIGNER, deadline=5)
+            )
+            for number in range(tenant_slots)
+        ]
+        await asyncio.sleep(0)
+        try:
+            attempt = await post(transport, delivery(f"http://well.test:{port}/"), signer=SIGNER, deadline=1)
+        finally:
+            released.set()
+            await asyncio.gather(*slow)
+    assert attempt.outcome == Answered(200)

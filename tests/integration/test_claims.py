@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from service.database import Database
 from service.jobs.job import Job
-from service.jobs.store import claims, moves
+from service.jobs.store import claims, line, moves
 from service.jobs.store.claims import Holding, Owner
 from service.tenants.models import PLATFORM_TOKEN_ID
 from service.tenants.tenant import Tenant
@@ -166,17 +166,14 @@ async def test_what_was_put_back_waits_for_its_time(database: Database, accepted
         )
     assert back is not None
     assert (back.waiting_for, back.token_id, back.refusals) == ("upstream_limit", None, 1)
-    assert await take(database) == ()
-    async with database.transaction() as connection:
-        claim = await claims.take_waiting(
-            connection,
-            FIRST,
-            token_id=PLATFORM_TOKEN_ID,
-            places=1,
-            room=1,
-            now=back.due_at + timedelta(milliseconds=1),
-        )
-    assert [taken.id for taken in claim.jobs] == [job.id]
+    for later, expected in ((-1, []), (1, [job.id])):
+        now = back.due_at + timedelta(milliseconds=later)
+        async with database.transaction() as connection:
+            await line.let_in(connection, most=10, now=now)
+            claim = await claims.take_waiting(
+                connection, FIRST, token_id=PLATFORM_TOKEN_ID, places=1, room=1, now=now
+            )
+        assert [taken.id for taken in claim.jobs] == expected
 
 
 async def test_a_dead_workers_jobs_are_taken_over_with_a_new_epoch(

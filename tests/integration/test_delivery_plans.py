@@ -15,7 +15,7 @@ from service.database.driver import _compiled
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks import history, outbox, store
-from service.webhooks.store import again, claims, feed, settle, sweep
+from service.webhooks.store import again, claims, failures, feed, settle, sweep
 from service.webhooks.turn import take_turn
 
 STORED, FOR_THE_DEAD, LANES = 8_000, 4_000, 2_000
@@ -79,7 +79,7 @@ STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
     "put aside": (claims._PUT_ASIDE, KEYS),
     "give back": (claims._GIVE_BACK, KEYS),
     "settle": (settle._SETTLE, KEYS),
-    "fail lanes": (settle._FAIL_LANES, KEYS),
+    "fail lanes": (failures._FAIL_LANES, KEYS),
     "free lost": (sweep._FREE_LOST, KEYS),
     "exhaust": (sweep._EXHAUST, {*KEYS, "ix_webhook_deliveries_ageing"}),
     "hold": (sweep._HOLD, {*KEYS, "ix_webhook_deliveries_waiting"}),

@@ -10,6 +10,7 @@ from harness.world import World
 
 from service.cli.checks import Finding, Health, examine
 from service.database import Database
+from service.database.api_role import admit
 from service.dev.embedded import Redis
 from service.settings import Settings
 from service.tenants import tokens
@@ -22,13 +23,37 @@ async def examined(settings: Settings, **changed: Any) -> dict[str, Finding]:
 
 async def test_all_is_well_where_all_is_there(world: World) -> None:
     found = await examined(world.settings)
-    assert list(found) == ["Postgres", "schema", "SECRET_KEY", "account", "Redis", "upstream", "PUBLIC_URL"]
+    assert list(found) == [
+        *("Postgres", "Postgres for the API", "schema", "SECRET_KEY", "account", "second wall"),
+        *("Redis", "upstream", "PUBLIC_URL"),
+    ]
     healths = {check: one.health for check, one in found.items()}
     # Nobody answers at the public URL of a test.
     assert healths == dict.fromkeys(found, Health.GOOD) | {"PUBLIC_URL": Health.ODD}
     assert "as role postgres" in found["Postgres"].found
     assert found["SECRET_KEY"].found == "opens all 1 stored secrets"
     assert (await world.stats())["calls"]["submit"] == 0
+
+
+async def test_a_role_for_which_the_second_wall_is_down_is_told(world: World, database_url: str) -> None:
+    for url in ("", database_url):
+        found = (await examined(world.settings, api_database_url=url))["second wall"]
+        assert (found.health, "role postgres owns the tables" in found.found) == (Health.ODD, True)
+        assert found.todo.startswith("set EDIT_JOBS_API_DATABASE_URL")
+
+
+async def test_a_role_that_was_not_let_in_is_told(
+    world: World, database_url: str, database: Database
+) -> None:
+    async with database.driver() as driver:
+        await driver.execute("CREATE ROLE outsider LOGIN")
+    url = database_url.replace("postgres@", "outsider@")
+    found = (await examined(world.settings, api_database_url=url))["second wall"]
+    assert (found.health, found.todo) == (Health.BAD, "run edit-jobs migrate")
+    await admit(database_url, url)
+    assert (await examined(world.settings, api_database_url=url))["second wall"].health is Health.GOOD
+    async with database.driver() as driver:
+        await driver.execute("DROP ROLE outsider")
 
 
 async def test_a_key_that_does_not_open_what_is_stored_is_told(world: World) -> None:

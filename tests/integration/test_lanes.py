@@ -13,6 +13,7 @@ from service.database import Database
 from service.tenants.tenant import Tenant
 from service.webhooks.schedule import Answered, TimedOut, Unreachable
 from service.webhooks.store import sweep
+from service.webhooks.store.census import census
 
 A, B = "https://a.example", "https://b.example"
 
@@ -217,6 +218,22 @@ async def test_a_line_that_no_claim_is_led_to_is_found(
         assert await sweep.find_strays(connection, now=clock()) == 1
         assert await sweep.find_strays(connection, now=clock()) == 0
     assert len(await senders.claim()) == 1
+
+
+async def test_what_waits_and_who_is_left_alone_is_counted(
+    senders: Senders, database: Database, clock: Clock
+) -> None:
+    await senders.endpoint(B)
+    for _ in range(9):
+        await senders.tell(A)
+    for _ in range(2):
+        await senders.end([one for one in await senders.claim() if one.url == A], with_=Unreachable())
+    await senders.execute(
+        "UPDATE webhook_deliveries SET status = 'held' WHERE url = 'https://b.example' AND in_line"
+    )
+    async with database.statement() as connection:
+        found = await census(connection, now=clock())
+    assert (found.pending, found.held, found.lanes_open) == (9, 5, 1)
 
 
 async def test_the_row_of_a_lane_that_is_of_no_use_any_more_goes(

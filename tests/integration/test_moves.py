@@ -23,7 +23,7 @@ from service.jobs.lifecycle import (
     Move,
     Status,
 )
-from service.jobs.store import moves, reads
+from service.jobs.store import line, moves, reads
 from service.jobs.store.claims import Claim, Owner, take_waiting
 from service.tenants.models import PLATFORM_TOKEN_ID
 from service.tenants.tenant import Tenant
@@ -145,6 +145,7 @@ async def test_the_answer_to_an_earlier_submit_is_not_taken_for_the_answer_to_a_
     write = partial(moves.put_back, reason="lost", waiting_for="backoff", wait=0, unconfirmed=True, now=None)
     async with database.statement() as connection:
         await write(connection, first)
+        await line.let_in(connection, most=1, now=None)
     second = await brought_to(database, Status.SUBMITTING)
     assert (second.submits, second.unconfirmed) == (2, 1)
     assert await made(database, first, TAKE) is None

@@ -11,6 +11,7 @@ from service.dev.embedded import Postgres, Redis
 from service.errors import NotCancellableError
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
+from service.jobs.pace import Pace
 from service.jobs.store import claims, moves
 from service.jobs.store.claims import Owner
 from service.tenants.models import PLATFORM_TOKEN_ID
@@ -108,7 +109,7 @@ async def test_a_job_that_still_waits_at_its_deadline_expires_and_cost_nothing(w
 
 async def test_a_job_that_ends_at_its_last_read_has_not_expired(world: World) -> None:
     """Its next read would come after the deadline: the last one is made at the deadline."""
-    world.start(longest_wait=60, poll_first_seconds=60)
+    world.start(pace=Pace(cost=1, shortest=60, longest=60))
     job = await world.ended(await world.accept("done in time", expires_in=2))
     assert job.status is Status.COMPLETED
 

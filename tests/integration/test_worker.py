@@ -10,6 +10,7 @@ from harness.world import World
 from service.dev.embedded import Postgres
 from service.errors import NotCancellableError
 from service.jobs.lifecycle import Status
+from service.jobs.pace import Pace
 from service.queue import Bell
 from service.tenants.models import PLATFORM_TOKEN_ID
 from service.worker.engine import Engine
@@ -106,7 +107,7 @@ async def test_a_running_job_is_not_cancelled_and_goes_on_to_its_end(world: Worl
 
 async def test_a_wish_that_the_upstream_refuses_is_noted_and_the_job_goes_on(world: World) -> None:
     """Here it still reads as queued, there it runs: the upstream's word decides."""
-    world.start(poll_first_seconds=2, longest_wait=2)
+    world.start(pace=Pace(cost=1, shortest=2, longest=2))
     job = await world.until(await world.accept("sim:queue=0 sim:run=3"), Status.IN_QUEUE)
     with pytest.raises(NotCancellableError):
         await world.cancel(job)

@@ -1,5 +1,7 @@
 """How the upstream's answers are read."""
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +72,30 @@ def test_no_json_makes_reading_fail(value: object) -> None:
         answers.message(value)
         answers.error_code(value)
         answers.word(value, "status")
+
+
+@pytest.mark.parametrize(
+    ("body", "cost"),
+    [
+        (b'{"cost": 0.015}', "0.015"),
+        (b'{"cost": 2}', "2"),
+        (b'{"cost": 0}', "0"),
+        (b'{"cost": 0.0149999994}', "0.015"),
+        (b'{"cost": -0.015}', None),
+        (b'{"cost": "0.015"}', None),
+        (b'{"cost": true}', None),
+        (b'{"cost": null}', None),
+        (b'{"cost": 1e9}', None),
+        (b'{"cost": 1e999}', None),
+        (b'{"cost": NaN}', None),
+        (b'{"cost": Infinity}', None),
+        (b'{"cost": [0.015]}', None),
+        (b"{}", None),
+    ],
+)
+def test_a_cost_is_a_number_that_can_be_a_price(body: bytes, cost: str | None) -> None:
+    assert answers.cost(answers.decoded(body)) == (cost and Decimal(cost))
+
+
+def test_what_stands_beside_a_number_that_is_no_json_is_read_all_the_same() -> None:
+    assert answers.decoded(b'{"status": "succeeded", "cost": NaN}')["status"] == "succeeded"

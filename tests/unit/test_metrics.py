@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.telemetry import metrics
 
-LABELS = {"call", "kind", "le", "method", "model", "move", "outcome", "reason", "route", "status"}
+LABELS = {"call", "kind", "le", "limit", "method", "model", "move", "outcome", "reason", "route", "status"}
 COUNTING = (
     "from service.telemetry import metrics\n"
     "metrics.ACCEPTED.labels('m').inc()\n"
@@ -27,7 +27,7 @@ def test_every_metric_is_ours_explained_and_free_of_tenants() -> None:
         assert family.documentation.endswith("."), family.name
         assert family.name.startswith("edit_jobs_")
         assert {label for sample in family.samples for label in sample.labels} <= LABELS, family.name
-    assert len(ours) == 18
+    assert len(ours) == 22
 
 
 def test_what_is_read_now_stands_beside_what_was_counted() -> None:

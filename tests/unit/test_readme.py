@@ -23,6 +23,7 @@ from service.cli.dev import FOLDER, TO_TRY
 from service.jobs.envelope import Envelope
 from service.jobs.lifecycle import ACCEPTED_EVENT, ENDS, MOVES, Status
 from service.settings import PREFIX, Settings
+from service.tenants.keys import ADMIN, SCOPES
 from service.webhooks.signing import Signer, jwk, new_secret
 
 ROOT = Path(__file__).parents[2]
@@ -165,7 +166,11 @@ def test_every_error_is_listed_with_its_status_and_title() -> None:
     assert sorted(rows("Errors")) == sorted(
         [str(kind.status), f"`{kind.code}`", kind.title()] for kind in kinds
     )
-    assert [kind.code for kind in kinds if kind.retryable] == ["unavailable"]
+    assert [kind.code for kind in kinds if kind.retryable] == ["rate_limited", "queue_full", "unavailable"]
+
+
+def test_every_scope_is_listed() -> None:
+    assert [row[0] for row in rows("Keys")] == [f"`{scope}`" for scope in (*SCOPES, ADMIN)]
 
 
 def test_the_python_that_verifies_accepts_what_we_sign_and_nothing_else(

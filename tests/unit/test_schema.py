@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.errors import Fault
-from service.schema import MOST_FAULTS, Schema
+from service.schema import MOST_FAULTS, NOT_BLANK, Schema
+from service.schema.storable import DEEPEST, MOST_VALUES, UnreadableError, is_storable, unstorable
 
 
 def faults_of(field: dict[str, Any], value: object) -> list[tuple[str, str]]:
@@ -48,7 +49,7 @@ def faults_of(field: dict[str, Any], value: object) -> list[tuple[str, str]]:
         ({"minProperties": 1}, {}, "must have at least 1 field, not 0"),
         ({"maxProperties": 1}, {"b": 1, "c": 2}, "must have at most 1 field, not 2"),
         ({"uniqueItems": True}, ["x", "x"], "must not hold the same item twice"),
-        ({"pattern": r"\S"}, " \n", "must not be blank"),
+        ({"pattern": NOT_BLANK}, " \n", "must not be blank"),
         ({"pattern": "^a"}, "b", "must match ^a"),
         ({"const": "a"}, "b", 'must be "a", not "b"'),
         ({"multipleOf": 8}, 9, "breaks the rule multipleOf"),
@@ -217,3 +218,35 @@ def test_no_json_value_raises(one: object, other: object) -> None:
     for fault in (*schema.faults(one), *schema.faults({"a": one, "b": other})):
         assert json.dumps(fault.pointer)
         assert len(fault.message) < 200
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats(allow_nan=False)
+    | st.sampled_from([2**63 - 1, 2**63, -(2**63), -(2**63) - 1])
+    | st.text(max_size=3),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=3), below, max_size=3),
+)
+
+
+def agree(value: object) -> bool:
+    """Whether the quick judgement and the one at length come to the same."""
+    try:
+        return is_storable(value) == (not unstorable(value))
+    except UnreadableError:
+        return not is_storable(value)
+
+
+@given(ANY_JSON)
+def test_what_can_be_kept_is_judged_alike_at_once_and_at_length(value: object) -> None:
+    assert agree(value)
+
+
+def test_the_bounds_are_the_same_at_once_and_at_length() -> None:
+    deepest: object = 1
+    for _ in range(DEEPEST):
+        deepest = [deepest]
+    values = [[0] * (MOST_VALUES - 1), [0] * MOST_VALUES, deepest, [deepest], {"\ud800": 1}, {"\0": 1}]
+    assert [is_storable(value) for value in values] == [True, False, True, False, False, False]
+    assert all(agree(value) for value in values)

@@ -84,3 +84,8 @@ def test_a_result_that_is_not_ready_is_ready_at_the_third_read() -> None:
     results = [script.result_oddity(number) for number in (1, 2, 3)]
     assert results == [Oddity.NOT_READY, Oddity.NOT_READY, None]
     assert script.status_oddity(1) is None
+
+
+def test_a_cost_is_known_at_once_or_late_or_never() -> None:
+    scripts = [read(prompt, scale=0.5) for prompt in ("plain", "sim:latecost=4", "sim:nocost")]
+    assert [script.cost_after for script in scripts] == [0, 2, math.inf]

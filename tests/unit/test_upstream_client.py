@@ -8,7 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.http import NotSentError, Phase, UnansweredError
+from service.http import Answer as Answered
+from service.http import NotSentError, Origin, Phase, UnansweredError
 from service.upstream.client import Upstream
 from service.upstream.outcomes import (
     Accepted,
@@ -45,16 +46,30 @@ def error(code: object, text: str = "no") -> dict[str, object]:
     return {"error_code": code, "error_message": text}
 
 
-def upstream(given: Answer, seen: list[httpx.Request] | None = None) -> Upstream:
-    def handle(request: httpx.Request) -> httpx.Response:
-        if seen is not None:
-            seen.append(request)
-        if isinstance(given, Exception):
-            raise given
-        return given
+class Told:
+    """Answers each request with what it was given, and keeps it as httpx reads it."""
 
-    transport = httpx.MockTransport(handle)
-    return Upstream("https://up.example", submits=transport, reads=transport, submit_deadline=60)
+    def __init__(self, given: Answer, seen: list[httpx.Request]) -> None:
+        self.given = given
+        self.seen = seen
+
+    async def ask(self, origin: Origin, request: bytes, **options: Any) -> Answered:
+        head, _, body = request.partition(b"\r\n\r\n")
+        method, target, _ = head.split(b"\r\n")[0].decode().split(" ")
+        headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:]]
+        url = f"{origin.scheme}://{origin.host}:{origin.port}{target}"
+        self.seen.append(httpx.Request(method, url, headers=headers, content=body, extensions=options))  # type: ignore[arg-type]
+        if isinstance(self.given, Exception):
+            raise self.given
+        return Answered(self.given.status_code, b"", self.given.headers.raw, self.given.content)
+
+    async def aclose(self) -> None:
+        pass
+
+
+def upstream(given: Answer, seen: list[httpx.Request] | None = None) -> Upstream:
+    told = Told(given, [] if seen is None else seen)
+    return Upstream("https://up.example", submits=told, reads=told, submit_deadline=60)
 
 
 async def submit(given: Answer, seen: list[httpx.Request] | None = None) -> object:

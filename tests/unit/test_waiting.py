@@ -48,7 +48,3 @@ def test_of_several_reasons_the_one_that_lasts_longest_is_told() -> None:
     assert told(replace(FULL, is_account_in_trouble=False)) == "tenant_limit"
     assert told(replace(FREE, is_tenant_full=True)) == "tenant_limit"
     assert told(replace(FREE, is_upstream_full=True)) == "upstream_limit"
-
-
-def test_a_test_job_waits_for_no_limit() -> None:
-    assert told(FULL, mode="test") is None

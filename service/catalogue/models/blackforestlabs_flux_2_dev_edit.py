@@ -1,8 +1,8 @@
 """FLUX.2 [dev], editing pictures by a text: the fields and bounds of RunComfy's documentation."""
 
-from service.catalogue.image_urls import IMAGE_URL_FORMATS
+from service.catalogue.image_urls import HTTPS_IMAGE_URL, IMAGE_URL_FORMATS
 from service.catalogue.model import Model
-from service.schema import Schema
+from service.schema import NOT_BLANK, Schema
 
 _SIDE = {"type": "integer", "minimum": 512, "maximum": 2048}
 
@@ -18,7 +18,7 @@ _INPUT = Schema(
                 "title": "Prompt",
                 "description": "What to change in the picture. As long as the request's body allows.",
                 # No maximum: the documentation has none, and the body's own limit stands before it.
-                "pattern": r"\S",
+                "pattern": NOT_BLANK,
                 "examples": ["Make it a rainy evening, with lights in the windows"],
             },
             "image_urls": {
@@ -29,7 +29,12 @@ _INPUT = Schema(
                 "carries a warning.",
                 "minItems": 1,
                 "maxItems": 100,
-                "items": {"type": "string", "format": "https-image-url", "maxLength": 2048},
+                "items": {
+                    "type": "string",
+                    "format": "https-image-url",
+                    "pattern": HTTPS_IMAGE_URL,
+                    "maxLength": 2048,
+                },
                 "examples": [["https://example.com/house.jpg"]],
             },
             "guidance_scale": {

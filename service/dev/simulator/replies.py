@@ -116,7 +116,7 @@ def result(request: Request, *, base: str, now: float, with_cost: bool) -> Reply
     edit = request.edit()
     body |= {"status": "succeeded", "output": _output(request, edit, base), **created}
     body["finished_at"] = instant(request.finished_at)
-    if with_cost:
+    if with_cost and now >= request.finished_at + request.script.cost_after:
         body["cost"] = round(edit.count * PRICE_PER_IMAGE, 6)
     return said(200, body)
 

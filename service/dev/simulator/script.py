@@ -58,6 +58,8 @@ class Script:
 
     queue: float
     run: float
+    cost_after: float
+    """Seconds from the end until the cost is known; infinite where it never is."""
     busy: int
     words: frozenset[str]
 
@@ -118,6 +120,7 @@ def read(prompt: str, *, queue: float = 1.0, run: float = 3.0, scale: float = 1.
     return Script(
         queue=float(words.get("queue") or queue) * scale,
         run=math.inf if "stuck" in words else float(words.get("run") or run) * scale,
+        cost_after=math.inf if "nocost" in words else float(words.get("latecost") or 0) * scale,
         busy=int(float(words["busy"] or 1)) if "busy" in words else 0,
         words=frozenset(words),
     )

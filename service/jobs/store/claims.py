@@ -7,67 +7,30 @@ Leases run on `clock_timestamp()`, the one clock that all workers share.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import TIMESTAMP
-from sqlalchemy.sql import column
 
-from service.database import Connection
+from service.database import AnyConnection
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
-from service.jobs.store.table import COLUMNS, HAS_ENDED, IS_UNDER_WAY, NOW, returning_jobs
+from service.jobs.store import line
+from service.jobs.store.table import COLUMNS, IS_UNDER_WAY, NOW, returning_jobs
+from service.tenants.models import PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID
 
-_LEASE_RAN_OUT = "(jobs.lease_until IS NULL OR jobs.lease_until < clock_timestamp())"
 _LEASE = "clock_timestamp() + CAST(:lease AS float8) * interval '1 second'"
 _CLAIM = f"owner = :owner, lease_until = {_LEASE}, epoch = jobs.epoch + 1"
-_CLOCK = column("now", TIMESTAMP(timezone=True))
+_CLOCK = line.CLOCK
 
 # Any number: it parts these locks from others taken in the same database.
 _LOCK_SPACE = 7_346_012
 
 _LOCK = text("SELECT pg_advisory_xact_lock(:space, hashtext(CAST(:token AS text)))")
 
-MOST_OF_ONE_TENANT = 100
-"""Jobs of one tenant in one claim. As a constant it tells the planner that few rows are wanted, so that it
-reads the beginning of the index and does not sort the whole backlog."""
-
-# A tenant's turn is its jobs in flight, were this one added, by its weight: the lowest turn goes first.
-# What holds a place: all that is under way, and what was claimed and not sent yet.
-_TAKE_WAITING = returning_jobs(
-    f"""
-    WITH held AS (
-        SELECT tenant_id, count(*) AS jobs FROM jobs
-        WHERE token_id = :token AND NOT ({HAS_ENDED})
-          AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())
-        GROUP BY tenant_id
-    ), room AS (
-        SELECT least(:room, :places - coalesce((SELECT sum(jobs) FROM held), 0)) AS jobs
-    ), turns AS (
-        SELECT waiting.id, (coalesce(held.jobs, 0) + waiting.place) / CAST(tenants.weight AS float8) AS turn
-        FROM room
-        CROSS JOIN tenants
-        LEFT JOIN held ON held.tenant_id = tenants.id
-        CROSS JOIN LATERAL (
-            SELECT id, row_number() OVER (ORDER BY priority DESC, id) AS place FROM (
-                SELECT id, priority FROM jobs
-                WHERE tenant_id = tenants.id AND status = '{Status.ACCEPTED}' AND mode = 'live'
-                  AND due_at <= {NOW} AND expires_at > {NOW} AND {_LEASE_RAN_OUT}
-                  AND cancel_requested_at IS NULL
-                ORDER BY priority DESC, id
-                LIMIT {MOST_OF_ONE_TENANT}
-            ) AS first
-            LIMIT greatest(0, least(room.jobs, tenants.max_in_flight - coalesce(held.jobs, 0)))
-        ) AS waiting
-        ORDER BY turn, waiting.id
-        LIMIT (SELECT greatest(0, jobs) FROM room)
-    )
-    UPDATE jobs SET {_CLAIM}, token_id = :token, waiting_for = NULL
-    WHERE jobs.id = ANY (ARRAY(SELECT id FROM turns)) AND status = '{Status.ACCEPTED}' AND {_LEASE_RAN_OUT}
-    RETURNING {COLUMNS}, {NOW} AS now
-    """,
-    _CLOCK,
-)
+_TAKE_WAITING = line.taking("live", line.EVERYBODY, sets=_CLAIM, also=line.IS_WITHOUT_OWN)
+_TAKE_OWN = line.taking("live", line.ITS_OWNER, sets=_CLAIM)
+_TAKE_TEST = line.taking("test", line.EVERYBODY, sets=_CLAIM)
 
 # A row that is locked is being written by its owner, who is alive.
 _TAKE_OVER = returning_jobs(
@@ -147,7 +110,7 @@ class Holding:
 
 
 async def take_waiting(
-    connection: Connection, owner: Owner, *, token_id: UUID, places: int, room: int, now: datetime | None
+    connection: AnyConnection, owner: Owner, *, token_id: UUID, places: int, room: int, now: datetime | None
 ) -> Claim:
     """Claim up to `room` accepted jobs for this token, so that no more than `places` are in flight with it.
 
@@ -156,12 +119,13 @@ async def take_waiting(
     """
     await connection.execute(_LOCK, {"space": _LOCK_SPACE, "token": str(token_id)})
     given = {"token": token_id, "places": places, "room": room, "now": now}
-    rows = await connection.execute(_TAKE_WAITING, given | _named(owner))
+    statement = {PLATFORM_TOKEN_ID: _TAKE_WAITING, SCRIPTED_TOKEN_ID: _TAKE_TEST}.get(token_id, _TAKE_OWN)
+    rows = await connection.execute(statement, given | _named(owner))
     return _claim(rows.all())
 
 
 async def take_over(
-    connection: Connection,
+    connection: AnyConnection,
     owner: Owner,
     *,
     room: int,
@@ -178,13 +142,13 @@ async def take_over(
     return _claim(rows.all())
 
 
-async def renew(connection: Connection, owner: Owner, holdings: Sequence[Holding]) -> set[UUID]:
+async def renew(connection: AnyConnection, owner: Owner, holdings: Sequence[Holding]) -> set[UUID]:
     """Extend the leases of these jobs; what is not in the answer is not the owner's any more."""
     rows = await connection.execute(_RENEW, _arrays(holdings) | _named(owner))
-    return set(rows.scalars())
+    return {row[0] for row in rows}
 
 
-async def give_back(connection: Connection, owner: Owner, holdings: Sequence[Holding]) -> None:
+async def give_back(connection: AnyConnection, owner: Owner, holdings: Sequence[Holding]) -> None:
     """Let other workers have these jobs at once."""
     given = _arrays(holdings) | {"owner": owner.name}
     given.pop("positions")
@@ -203,6 +167,6 @@ def _arrays(holdings: Sequence[Holding]) -> dict[str, object]:
     }
 
 
-def _claim(rows: Sequence[object]) -> Claim:
-    jobs = tuple(Job.of(row) for row in rows)  # type: ignore[arg-type]
-    return Claim(jobs=jobs, at=rows[0].now if rows else None)  # type: ignore[attr-defined]
+def _claim(rows: Sequence[Any]) -> Claim:
+    jobs = tuple(Job.of(row) for row in rows)
+    return Claim(jobs=jobs, at=rows[0][-1] if rows else None)

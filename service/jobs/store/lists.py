@@ -5,28 +5,21 @@ Where several are combined, one index is read and the others are checked on what
 """
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, exists, select, text, true, union_all
 
 from service.database import Connection
+from service.ids import CLOCKS_APART, first_of
 from service.jobs.filter import Filter
 from service.jobs.job import Job
 from service.jobs.store.table import JOBS, LABELS
 from service.tenants.tenant import Tenant
 
-CLOCKS_APART = timedelta(hours=1)
-"""No two of our machines' clocks differ by more. Ids carry the time of the API that made them, and
-`created_at` is Postgres's: so the ids between two times are known only to within this."""
-
 # A plan made for any value may go through all jobs, newest first, to find those of a model or a tenant that
 # most are of: which is right until somebody asks for one that hardly any are of.
 _PLAN_FOR_THESE_VALUES = text("SET LOCAL plan_cache_mode = force_custom_plan")
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_MILLISECONDS = 2**48 - 1
 
 
 async def page(
@@ -108,13 +101,7 @@ def _between(job_id: Any, wanted: Filter, before: UUID | None) -> list[ColumnEle
     if before is not None:
         bounds.append(job_id < before)
     if wanted.since is not None:
-        bounds.append(job_id >= _first_id(wanted.since, -CLOCKS_APART))
+        bounds.append(job_id >= first_of(wanted.since, margin=-CLOCKS_APART))
     if wanted.until is not None:
-        bounds.append(job_id < _first_id(wanted.until, CLOCKS_APART))
+        bounds.append(job_id < first_of(wanted.until, margin=CLOCKS_APART))
     return bounds
-
-
-def _first_id(at: datetime, margin: timedelta) -> UUID:
-    """The least UUIDv7 of a time: its first 48 bits are milliseconds since 1970."""
-    milliseconds = (at - _EPOCH + margin) // timedelta(milliseconds=1)
-    return UUID(int=min(max(milliseconds, 0), _MOST_MILLISECONDS) << 80)

@@ -27,6 +27,9 @@ def states(statuses: frozenset[Status]) -> str:
 
 
 IS_UNDER_WAY = f"jobs.status IN ({states(UNDER_WAY)})"
+LEASE_RAN_OUT = "(jobs.lease_until IS NULL OR jobs.lease_until < clock_timestamp())"
+IS_READY = f"jobs.status = '{Status.ACCEPTED}' AND jobs.waiting_for IS NULL"
+"""Stands in line to be claimed: neither put back for some time nor overdue."""
 HAS_ENDED = f"jobs.status IN ({states(ENDS)})"
 
 

@@ -2,39 +2,43 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy import text
 
 from service.database import Connection
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
-from service.jobs.store.table import HAS_ENDED, NOW
+from service.jobs.store.table import HAS_ENDED, IS_READY, LEASE_RAN_OUT, NOW
+from service.tenants.models import PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID
 from service.tenants.tenant import Tenant
+from service.upstream.scripted import PLACES as SCRIPTED_PLACES
 
 MOST_AHEAD = 1_000
 
 # What holds a place is what the claim counts: all that is under way, and what was claimed and not sent yet.
+# Of other tenants' jobs the API may know how many do, by a function that counts the same.
 _HOLDS_A_PLACE = f"""
-    token_id = :token AND NOT ({HAS_ENDED})
+    token_id = account.id AND NOT ({HAS_ENDED})
     AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())
 """
 _STANDING = text(
     f"""
-    SELECT {NOW} AS now, clock_timestamp() AS clock, token.trouble IS NOT NULL AS is_account_in_trouble,
-           (SELECT count(*) FROM (SELECT FROM jobs WHERE {_HOLDS_A_PLACE} LIMIT :places) AS held)
-               >= :places AS is_upstream_full,
+    SELECT {NOW} AS now, clock_timestamp() AS clock,
+           EXISTS (SELECT FROM account_troubles() AS trouble WHERE trouble.id = account.id)
+               AS is_account_in_trouble,
+           places_held(account.id, account.places) >= account.places AS is_upstream_full,
            (SELECT count(*) FROM (SELECT FROM jobs WHERE {_HOLDS_A_PLACE} AND tenant_id = tenant.id
                                   LIMIT tenant.max_in_flight) AS held)
                >= tenant.max_in_flight AS is_tenant_full
-    FROM tenants AS tenant CROSS JOIN upstream_tokens AS token
-    WHERE tenant.id = :tenant AND token.id = :token
+    FROM tenants AS tenant CROSS JOIN LATERAL (
+        SELECT coalesce(own.id, CAST(:shared AS uuid)) AS id,
+               coalesce(own.max_in_flight, CAST(:places AS integer)) AS places
+        FROM (SELECT) AS one LEFT JOIN upstream_tokens AS own ON own.tenant_id = tenant.id AND :may_be_own
+    ) AS account
+    WHERE tenant.id = :tenant
     """
 )
-_WAITS = f"""
-    SELECT FROM jobs WHERE tenant_id = :tenant AND mode = :mode AND status = '{Status.ACCEPTED}'
-    AND (lease_until IS NULL OR lease_until < clock_timestamp())
-"""
+_WAITS = f"SELECT FROM jobs WHERE {IS_READY} AND mode = :mode AND tenant_id = :tenant AND {LEASE_RAN_OUT}"
 # Two ranges of the index that the claim goes along, from their beginnings.
 _AHEAD = text(
     f"""
@@ -59,11 +63,19 @@ class Standing:
     is_tenant_full: bool
 
 
-async def standing(
-    connection: Connection, tenant: Tenant, *, token_id: UUID, places: int, now: datetime | None
-) -> Standing:
-    """How it stands with the account of that token, which has so many places, and with the tenant's share."""
-    given = {"tenant": tenant.id, "token": token_id, "places": places, "now": now}
+async def standing(connection: Connection, tenant: Tenant, *, places: int, now: datetime | None) -> Standing:
+    """How it stands with the account of the tenant's jobs, and with the tenant's share of it.
+
+    `places` is how many the platform's account has.
+    """
+    is_live = tenant.mode == "live"
+    given = {
+        "tenant": tenant.id,
+        "shared": PLATFORM_TOKEN_ID if is_live else SCRIPTED_TOKEN_ID,
+        "may_be_own": is_live,
+        "places": places if is_live else SCRIPTED_PLACES,
+        "now": now,
+    }
     row = (await connection.execute(_STANDING, given)).one()
     return Standing(**row._mapping)
 

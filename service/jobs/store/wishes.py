@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.sql.selectable import TextualSelect
 
-from service.database import Connection
+from service.database import AnyConnection, Connection
 from service.jobs.job import Job
 from service.jobs.lifecycle import AT_UPSTREAM, Status
 from service.jobs.store.table import COLUMNS, NOW, encoded, returning_jobs, states
@@ -87,7 +87,7 @@ async def note(connection: Connection, job: Job, *, event: str, data: dict[str, 
     return await _one(connection, _NOTE, {"id": job.id, "event": event, "data": encoded(data)})
 
 
-async def take_due(connection: Connection, *, most: int) -> list[Job]:
+async def take_due(connection: AnyConnection, *, most: int) -> list[Job]:
     """Wishes that are to be brought to the upstream now."""
     rows = await connection.execute(_TAKE_DUE, {"most": most})
     return [Job.of(row) for row in rows]

@@ -1,23 +1,19 @@
-"""The right to make an attempt: a look at what is due and at the lanes, then a guarded claim of what was
-chosen.
+"""The right to make an attempt: a look at what is due, then a guarded claim of what was chosen.
 
 All of it under one advisory lock, taken by a statement before the look: counts read in the statement that
-takes a lock are older than the lock. So are the lanes' rows, which nothing changes without it but what asks
-for something again; that only ever makes a lane ready, so nothing is taken out of its line without having
-seen that.
+takes a lock are older than the lock.
 """
 
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from service.database import AnyConnection
-from service.webhooks.lanes import After, Due, Key, Lane, Look
+from service.webhooks.lanes import Due, Key, Lane, Look
 from service.webhooks.store.table import NOBODYS, NOW
 
 # Any numbers: they part this lock from others taken in the same database.
@@ -109,32 +105,6 @@ _PUT_ASIDE = text(
         reason = CASE WHEN :status = 'cancelled' THEN 'removed' ELSE reason END,
         finished_at = CASE WHEN :status = 'cancelled' THEN CAST(:at AS timestamptz) END
     FROM free WHERE delivery.id = free.id
-    """
-)
-
-_ARRAYS = "unnest(CAST(:tenants AS uuid[]), CAST(:origins AS text[])"
-_EXPECT = text(
-    f"""
-    INSERT INTO webhook_lanes AS lane (tenant_id, origin, ready_at, served_at)
-    SELECT * FROM {_ARRAYS}, CAST(:ready AS timestamptz[]), CAST(:served AS timestamptz[]))
-    ON CONFLICT (tenant_id, origin) DO UPDATE
-    SET ready_at = excluded.ready_at, served_at = coalesce(excluded.served_at, lane.served_at)
-    """
-)
-_SEEN = "lane.ready_at IS NOT DISTINCT FROM seen.ready_at"
-_EXPECT_NOBODY = text(
-    f"""
-    UPDATE webhook_lanes AS lane SET ready_at = NULL, served_at = coalesce(seen.served_at, lane.served_at)
-    FROM {_ARRAYS}, CAST(:ready AS timestamptz[]), CAST(:served AS timestamptz[]))
-         AS seen (tenant_id, origin, ready_at, served_at)
-    WHERE lane.tenant_id = seen.tenant_id AND lane.origin = seen.origin AND {_SEEN}
-    """
-)
-_FORGET = text(
-    f"""
-    DELETE FROM webhook_lanes AS lane
-    USING {_ARRAYS}, CAST(:ready AS timestamptz[])) AS seen (tenant_id, origin, ready_at)
-    WHERE lane.tenant_id = seen.tenant_id AND lane.origin = seen.origin AND {_SEEN}
     """
 )
 
@@ -245,33 +215,7 @@ async def put_aside(connection: AnyConnection, due: Collection[UUID], status: st
     await connection.execute(_PUT_ASIDE, {"ids": list(due), "status": status, "at": at})
 
 
-async def leave(connection: AnyConnection, lanes: Sequence[After], *, at: datetime) -> None:
-    """Write how it stands with the lanes after the claim; of one with which all is well nothing is kept."""
-    expecting = [one for one in lanes if one.ready_at is not None]
-    nobody = [one for one in lanes if one.ready_at is None and one.lane and not one.lane.is_well]
-    well = [one for one in lanes if one.ready_at is None and one.lane and one.lane.is_well]
-    if expecting:
-        ready = [one.ready_at for one in expecting]
-        await connection.execute(_EXPECT, _keys(expecting) | {"ready": ready} | _served(expecting, at))
-    if nobody:
-        await connection.execute(_EXPECT_NOBODY, _keys(nobody) | _seen(nobody) | _served(nobody, at))
-    if well:
-        await connection.execute(_FORGET, _keys(well) | _seen(well))
-
-
 async def give_back(connection: AnyConnection, deliveries: Sequence[Claimed]) -> None:
     """Undo the claim of deliveries whose attempt was not begun."""
     ids, epochs = [delivery.id for delivery in deliveries], [delivery.epoch for delivery in deliveries]
     await connection.execute(_GIVE_BACK, {"ids": ids, "epochs": epochs})
-
-
-def _keys(lanes: Sequence[After]) -> dict[str, Any]:
-    return {"tenants": [one.key[0] for one in lanes], "origins": [one.key[1] for one in lanes]}
-
-
-def _seen(lanes: Sequence[After]) -> dict[str, Any]:
-    return {"ready": [one.lane.ready_at if one.lane else None for one in lanes]}
-
-
-def _served(lanes: Sequence[After], at: datetime) -> dict[str, Any]:
-    return {"served": [at if one.served else None for one in lanes]}

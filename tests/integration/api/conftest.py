@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -13,7 +14,7 @@ from litestar import Litestar
 from service.api import create_app
 from service.database import Database
 from service.settings import Settings
-from service.tenants import store
+from service.tenants.issuing import Wish, issue, issue_to_operator
 from service.tenants.keys import SCOPES
 from service.tenants.tenant import Tenant
 
@@ -25,11 +26,12 @@ Serving = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 @pytest.fixture
-def new_settings(database_url: str, redis_url: str) -> Callable[..., Settings]:
+def new_settings(database_url: str, api_database_url: str, redis_url: str) -> Callable[..., Settings]:
     """Settings with what is given and else what is usual."""
 
     def make(**given: Any) -> Settings:
-        return Settings(**{"database_url": database_url, "redis_url": redis_url, **USUAL, **given})
+        usual = {"database_url": database_url, "api_database_url": api_database_url, "redis_url": redis_url}
+        return Settings(**{**usual, **USUAL, **given})
 
     return make
 
@@ -72,14 +74,25 @@ def client_of(app: Litestar) -> httpx.AsyncClient:
 def new_key(database: Database) -> NewKey:
     """Makes a key of a tenant."""
 
-    async def make(tenant: Tenant, *, scopes: tuple[str, ...] = SCOPES) -> str:
+    async def make(
+        tenant: Tenant, *, scopes: tuple[str, ...] = SCOPES, expires_at: datetime | None = None
+    ) -> str:
         async with database.transaction() as connection:
-            _, key = await store.add_key(
-                connection, tenant.id, name="test", mode=tenant.mode, scopes=list(scopes)
-            )
+            wish = Wish(name="test", mode=tenant.mode, scopes=scopes, expires_at=expires_at)
+            _, key = await issue(connection, tenant.id, wish, actor="test")
         return key
 
     return make
+
+
+@pytest.fixture
+async def operator(app: Litestar, database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with an operator's key."""
+    async with database.transaction() as connection:
+        _, key = await issue_to_operator(connection, Wish(name="test"), actor="test")
+    async with client_of(app) as client:
+        client.headers["Authorization"] = f"Bearer {key}"
+        yield client
 
 
 @pytest.fixture

@@ -317,7 +317,7 @@ async def test_a_job_whose_commit_nobody_knows_of_is_not_called_retryable(
     # Two connections: what one transaction sees of the others' activity does not change until its end.
     locking, killing = await asyncpg.connect(url), await asyncpg.connect(url)
     async with locking.transaction():
-        await locking.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+        await locking.execute("LOCK TABLE jobs IN EXCLUSIVE MODE")
         asking = asyncio.create_task(api.post("/v1/jobs", json={"input": INPUT}))
         while not await killing.fetch(KILL_WHO_WAITS):
             assert not asking.done()

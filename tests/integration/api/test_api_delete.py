@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from harness.deliveries import RULES
+from harness.deliveries import a_turn
 from sqlalchemy import text
 
 from service.database import Database
@@ -17,10 +17,6 @@ from service.jobs.lifecycle import COMPLETE, FAIL, Status
 from service.jobs.store import moves
 from service.jobs.store.claims import Owner, take_waiting
 from service.tenants.models import PLATFORM_TOKEN_ID
-from service.webhooks.schedule import Delivered
-from service.webhooks.store import Claimed, Record
-from service.webhooks.store.settle import Ended
-from service.webhooks.turn import Turn, take_turn
 
 OWNER = Owner(name="worker", lease=60)
 MARK = "c0ffee"
@@ -90,15 +86,8 @@ async def mentions(database: Database) -> list[str]:
 
 async def sent(database: Database) -> None:
     """One attempt of the delivery that is due, answered with what was sent."""
-    [claimed] = (await turn(database, room=1)).claimed
-    assert (await turn(database, claimed, response=MARK.encode())).settled == {claimed.id}
-
-
-async def turn(database: Database, *sent: Claimed, room: int = 0, response: bytes = b"") -> Turn:
-    """What a sender has sent is written down, and what it has room for is claimed."""
-    record = Record(status_code=200, latency_ms=1, error=None, response=response)
-    ended = [Ended(delivery=one, record=record, verdict=Delivered(), blamed=True) for one in sent]
-    return await take_turn(database, ended, room=room, owner="w", lease=60, rules=RULES, now=None)
+    [claimed] = (await a_turn(database, room=1)).claimed
+    assert (await a_turn(database, claimed, response=MARK.encode())).settled == {claimed.id}
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.FAILED])
@@ -178,7 +167,7 @@ async def test_what_was_not_delivered_yet_is_cancelled(
     api: httpx.AsyncClient, database: Database, reaching: Reaching, under_way: bool
 ) -> None:
     job_id = await reaching(Status.COMPLETED)
-    claimed = (await turn(database, room=int(under_way))).claimed
+    claimed = (await a_turn(database, room=int(under_way))).claimed
     assert len(claimed) == under_way
 
     await api.delete(f"/v1/jobs/{job_id}")
@@ -187,7 +176,37 @@ async def test_what_was_not_delivered_yet_is_cancelled(
     assert await rows(database, kept) == [
         ("https://hooks.example/[deleted]", "https://hooks.example", "cancelled", None, False)
     ]
-    assert (await turn(database, *claimed)).settled == set()
+    assert (await a_turn(database, *claimed)).settled == set()
+
+
+async def test_what_an_endpoint_was_still_to_be_told_is_cancelled_and_its_url_is_kept(
+    api: httpx.AsyncClient, database: Database, reaching: Reaching
+) -> None:
+    job_id = await reaching(Status.COMPLETED)
+    async with database.transaction() as connection:
+        for number, (status, origin) in enumerate(
+            (
+                ("pending", "endpoint:1"),
+                ("held", "replay:endpoint:2"),
+                ("held", "replay:https://again.example"),
+            )
+        ):
+            await connection.execute(
+                text(
+                    "INSERT INTO webhook_deliveries (id, tenant_id, event_id, job_id, url, origin, status)"
+                    " SELECT gen_random_uuid(), tenant_id, id, job_id, :url, :origin, :status FROM events"
+                ),
+                {"url": f"https://endpoint.example/{number}", "origin": origin, "status": status},
+            )
+
+    await api.delete(f"/v1/jobs/{job_id}")
+
+    assert await rows(database, "SELECT url, status FROM webhook_deliveries ORDER BY url") == [
+        ("https://again.example/[deleted]", "cancelled"),
+        ("https://endpoint.example/0", "cancelled"),
+        ("https://endpoint.example/1", "cancelled"),
+        ("https://hooks.example/[deleted]", "cancelled"),
+    ]
 
 
 async def test_what_was_delivered_stays_so(

@@ -39,21 +39,25 @@ MISTYPED = keys.new("live")[:-1]
 
 
 async def test_no_call_is_answered_without_a_key(stranger: httpx.AsyncClient) -> None:
-    given = ("", "Bearer", "Basic abc", "Bearer abc", f"Bearer {MISTYPED}")
+    missing = ({}, *({"Authorization": text} for text in ("", "Bearer", "Basic abc")))
+    malformed = ({"Authorization": f"Bearer {text}"} for text in ("abc", MISTYPED))
+    given = [
+        *((headers, "unauthorized", "Bearer") for headers in missing),
+        *((headers, "key_malformed", 'Bearer error="invalid_token"') for headers in malformed),
+    ]
     for method, path, _ in CALLS:
-        for headers in ({}, *({"Authorization": text} for text in given)):
+        for headers, code, challenge in given:
             response = await stranger.request(method, path, headers=headers)
 
-            assert (response.status_code, response.json()["code"]) == (401, "unauthorized"), headers
-            assert response.headers["WWW-Authenticate"] == "Bearer"
+            assert (response.status_code, response.json()["code"]) == (401, code), headers
+            assert response.headers["WWW-Authenticate"] == challenge
             assert response.headers["Content-Type"] == "application/problem+json"
 
 
 async def test_a_key_that_nobody_made_is_refused(stranger: httpx.AsyncClient) -> None:
     response = await stranger.get("/v1/jobs", headers={"Authorization": f"Bearer {keys.new('live')}"})
 
-    assert response.status_code == 401
-    assert response.json()["detail"] == "This key is not known, has expired or was revoked."
+    assert (response.status_code, response.json()["code"]) == (401, "key_unknown")
 
 
 async def test_a_key_without_the_scope_is_refused_by_naming_it(
@@ -63,7 +67,7 @@ async def test_a_key_without_the_scope_is_refused_by_naming_it(
         key = await new_key(tenant, scopes=tuple(other for other in keys.SCOPES if other != scope))
         response = await stranger.request(method, path, headers={"Authorization": f"Bearer {key}"})
 
-        assert (response.status_code, response.json()["code"]) == (403, "forbidden")
+        assert (response.status_code, response.json()["code"]) == (403, "missing_scope")
         assert response.json()["detail"] == f"This key lacks the scope {scope}."
 
 
@@ -94,6 +98,8 @@ async def test_another_method_is_told_which_there_are(stranger: httpx.AsyncClien
 
         assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
         assert response.headers["Allow"] == methods
+        told = await stranger.options(path)
+        assert (told.status_code, told.headers["Allow"], told.content) == (204, methods, b"")
         assert response.headers["Content-Type"] == "application/problem+json"
 
 

@@ -163,7 +163,7 @@ async def test_a_job_whose_commit_nobody_knows_of_may_be_asked_for_again_with_it
     url = database_url.replace("+asyncpg", "")
     locking, killing = await asyncpg.connect(url), await asyncpg.connect(url)
     async with locking.transaction():
-        await locking.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+        await locking.execute("LOCK TABLE jobs IN EXCLUSIVE MODE")
         asking = asyncio.create_task(asked(api, "a"))
         while not await killing.fetch(KILL_WHO_WAITS):
             assert not asking.done()

@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from service.database import Database
+from service.jobs import retry
+from service.jobs.accept import accept_unless_there
 from service.jobs.ends import expired, forgotten
 from service.jobs.job import Job
 from service.jobs.store import moves
@@ -144,3 +146,21 @@ async def advanced(database: Database, job: Job | None, step: str) -> Job | None
         if step == "in_progress":
             return await moves.start(c, job)
         return await moves.complete(c, job, output={"images": ["https://a.b/c"]}, now=None)
+
+
+async def test_a_job_that_is_removed_for_its_age_meanwhile_is_not_there(
+    api: httpx.AsyncClient, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = (await api.post("/v1/jobs", json=REQUEST)).json()["id"]
+    await api.post(f"/v1/jobs/{job_id}/cancel")
+    accept = accept_unless_there
+
+    async def late(*given: Any, **named: Any) -> Any:
+        async with database.transaction() as connection:
+            for table in ("job_labels", "job_events", "jobs"):
+                await connection.execute(text(f"DELETE FROM {table}"))
+        return await accept(*given, **named)
+
+    monkeypatch.setattr(retry, "accept_unless_there", late)
+    answer = await api.post(f"/v1/jobs/{job_id}/retry")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from service.clock import postgres_time
 from service.database import Database
+from service.encryption import Vault
 from service.jobs.job import Job
 from service.jobs.store import moves, waiting
 from service.jobs.store.claims import Owner, take_waiting
@@ -54,7 +55,7 @@ async def test_a_job_waits_for_its_tenants_limit(
     api: httpx.AsyncClient, accepted: Accepting, database: Database, tenant: Tenant
 ) -> None:
     async with database.transaction() as connection:
-        await store.change(connection, tenant.id, limits={"max_in_flight": 2})
+        await store.change(connection, tenant.id, limits={"max_in_flight": 2}, actor="test")
     jobs = [await accepted() for _ in range(3)]
     await claimed(database, 1)
     assert await waits(api, jobs[2]) is None
@@ -97,6 +98,25 @@ async def test_a_job_waits_for_an_account_in_trouble(
         async with database.transaction() as connection:
             await tokens.report(connection, PLATFORM_TOKEN_ID, trouble=trouble)
         assert await waits(api, job) == told
+
+
+async def test_a_tenant_with_an_account_of_its_own_waits_for_that_one(
+    api: httpx.AsyncClient, accepted: Accepting, database: Database, tenant: Tenant
+) -> None:
+    async with database.transaction() as connection:
+        own = await tokens.put(connection, Vault([bytes(32)]), tenant.id, token="t", max_in_flight=1)
+        await tokens.report(connection, PLATFORM_TOKEN_ID, trouble="no balance")
+    first, second = await accepted(), await accepted()
+    assert await waits(api, first) is None
+
+    async with database.transaction() as connection:
+        claim = await take_waiting(connection, OWNER, token_id=own, places=1, room=9, now=None)
+        assert [job.id for job in claim.jobs] == [first.id]
+    assert await waits(api, second) == "upstream_limit"
+
+    async with database.transaction() as connection:
+        await tokens.report(connection, own, trouble="the token was revoked")
+    assert await waits(api, second) == "upstream_account"
 
 
 async def test_a_job_that_was_put_back_waits_for_that_until_it_is_due(
@@ -160,7 +180,7 @@ async def test_the_position_is_counted_to_a_thousand_and_costs_no_more(
         given = {"tenant": tenant.id, "mode": "live", "priority": 1, "id": last.id}
         plan = str((await connection.execute(statement, given)).scalar_one())
     assert "Seq Scan" not in plan
-    assert "ix_jobs_waiting" in plan
+    assert "ix_jobs_ready" in plan
 
 
 # Most that is stored has ended, and still far more waits than is counted.

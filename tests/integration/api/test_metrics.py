@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.database import Database
 from service.jobs.job import Job
+from service.tenants.models import PLATFORM_TOKEN_ID
 from service.tenants.tenant import Tenant
 
 Serving = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -55,7 +56,10 @@ async def test_jobs_that_have_not_ended_are_counted_by_status_and_model(
 
 async def test_an_account_in_trouble_is_told(stranger: httpx.AsyncClient, database: Database) -> None:
     async with database.driver() as driver:
-        await driver.execute("UPDATE upstream_tokens SET trouble = 'no balance', trouble_since = now()")
+        await driver.execute(
+            "UPDATE upstream_tokens SET trouble = 'no balance', trouble_since = now() WHERE id = $1",
+            PLATFORM_TOKEN_ID,
+        )
 
     assert of(await scraped(stranger), "accounts_in_trouble") == 1
 

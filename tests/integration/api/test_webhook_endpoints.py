@@ -213,7 +213,7 @@ async def test_reading_needs_webhooks_read_and_changing_webhooks_write(
         key = {"Authorization": f"Bearer {await new_key(tenant, scopes=given)}"}
         for method, path in refused:
             answer = await api.request(method, path, headers=key, json={} if method != "GET" else None)
-            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), (method, path)
+            assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope"), (method, path)
             assert needed in answer.json()["detail"]
 
 

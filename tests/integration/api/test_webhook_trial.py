@@ -1,5 +1,6 @@
 """`POST /v1/webhook-endpoints/{id}/test`: one attempt now, and what came of it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -94,3 +95,21 @@ async def test_a_disabled_endpoint_can_be_tested(inside: httpx.AsyncClient, hook
     made = (await inside.post(PATH, json={"url": hook})).json()
     await inside.patch(f"{PATH}/{made['id']}", json={"enabled": False})
     assert (await inside.post(f"{PATH}/{made['id']}/test")).json()["delivered"] is True
+
+
+async def test_tests_that_hang_hold_up_nobody_elses(
+    inside: httpx.AsyncClient, hook: str, another_tenant: Any, new_key: Any
+) -> None:
+    made = (await inside.post(PATH, json={"url": f"{hook}?hang=1"})).json()
+    path = f"{PATH}/{made['id']}/test"
+    answers = await asyncio.gather(*(inside.post(path) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 4 + [429] * 2
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert (refused.json()["limit"], refused.headers["retry-after"]) == ("tests_at_once", "1")
+
+    hanging = [asyncio.create_task(inside.post(path)) for _ in range(4)]
+    theirs = {"Authorization": f"Bearer {await new_key(await another_tenant('other'))}"}
+    other = (await inside.post(PATH, json={"url": hook}, headers=theirs)).json()
+    tried = await inside.post(f"{PATH}/{other['id']}/test", headers=theirs)
+    assert tried.json()["delivered"] is True
+    assert [answer.status_code for answer in await asyncio.gather(*hanging)] == [200] * 4

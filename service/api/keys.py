@@ -1,0 +1,111 @@
+"""Calls by which a tenant looks after its keys, and what a key looks like in answers."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import delete, get, post
+from litestar.params import FromPath
+
+from service import ids
+from service.api import query
+from service.api.accepting import Asked
+from service.api.answer import Answer
+from service.api.auth import needs
+from service.api.body import json_body
+from service.api.listing import cursor, page_of
+from service.api.parts import Parts
+from service.clock import moment
+from service.errors import ForbiddenError, MissingScopeError, NotFoundError
+from service.tenants import forms, issuing
+from service.tenants.issuing import KeyRecord
+
+PATH = "/v1/api-keys"
+UNSTORED = {"Cache-Control": "no-store"}
+"""For answers with a secret in them."""
+
+
+@post(PATH, before_request=needs("keys:write"))
+async def create_key(request: Asked) -> Answer:
+    """Make a key."""
+    query.nothing(request.scope["query_string"])
+    parts, asker = Parts.of(request), request.auth
+    wish = forms.read_wish(await json_body(request), usual=asker.tenant.mode)
+    if beyond := sorted(set(wish.scopes) - asker.scopes):
+        raise MissingScopeError(f"This key lacks the scope {beyond[0]}, and cannot give it to another.")
+    if asker.tenant.mode == "test" and wish.mode == "live":
+        raise ForbiddenError("A test key makes test keys only.")
+    async with parts.database.of_tenant(asker.tenant.id) as connection:
+        made, key = await issuing.issue(connection, asker.tenant.id, wish, actor=asker.actor)
+    location = {"Location": f"{parts.public_url}{PATH}/{made.id}"}
+    return Answer(document(made) | {"key": key}, status=201, headers=UNSTORED | location)
+
+
+@get(PATH, before_request=needs("keys:write"))
+async def list_keys(request: Asked) -> Answer:
+    """List keys, newest first."""
+    asked = page_of(request.scope["query_string"])
+    tenant = request.auth.tenant
+    async with Parts.of(request).database.of_tenant(tenant.id) as connection:
+        found = await issuing.page(
+            connection,
+            reach=issuing.of_tenant(tenant.id, tenant.mode),
+            before=asked.before,
+            limit=asked.limit + 1,
+        )
+    return listed(found, limit=asked.limit)
+
+
+@get(PATH + "/{key_id:str}", before_request=needs("keys:write"))
+async def show_key(request: Asked, key_id: FromPath[str]) -> Answer:
+    """Show a key."""
+    query.nothing(request.scope["query_string"])
+    tenant = request.auth.tenant
+    async with Parts.of(request).database.of_tenant(tenant.id) as connection:
+        found = await issuing.find(connection, an_id(key_id), reach=issuing.of_tenant(tenant.id, tenant.mode))
+    return Answer(document(found))
+
+
+@delete(PATH + "/{key_id:str}", before_request=needs("keys:write"))
+async def revoke_key(request: Asked, key_id: FromPath[str]) -> None:
+    """Revoke a key."""
+    query.nothing(request.scope["query_string"])
+    tenant = request.auth.tenant
+    async with Parts.of(request).database.of_tenant(tenant.id) as connection:
+        await issuing.revoke(
+            connection,
+            an_id(key_id),
+            reach=issuing.of_tenant(tenant.id, tenant.mode),
+            actor=request.auth.actor,
+        )
+
+
+HANDLERS = [create_key, list_keys, show_key, revoke_key]
+
+
+def document(key: KeyRecord) -> dict[str, Any]:
+    """A key as it is shown."""
+    return {
+        "id": str(key.id),
+        "name": key.name,
+        "prefix": key.prefix,
+        "mode": key.mode,
+        "scopes": key.scopes,
+        "created_at": moment(key.created_at),
+        "expires_at": moment(key.expires_at),
+        "last_used_at": moment(key.last_used_at),
+        "revoked_at": moment(key.revoked_at),
+    }
+
+
+def listed(found: list[KeyRecord], *, limit: int) -> Answer:
+    """A page of keys, of which one more than is shown was looked for."""
+    shown = found[:limit]
+    next_cursor = cursor(shown[-1].id) if len(found) > limit else None
+    return Answer({"data": [document(key) for key in shown], "next_cursor": next_cursor})
+
+
+def an_id(text: str) -> UUID:
+    """The id of a key."""
+    if (key_id := ids.read(text)) is None:
+        raise NotFoundError("There is no such key: ids are UUIDs, like 01890a5d-ac96-774b-bcce-b302099a8057.")
+    return key_id
