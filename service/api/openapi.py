@@ -16,6 +16,7 @@ from service.api import (
     tenants_description,
     usage_description,
     webhooks_description,
+    webhooks_schemas,
 )
 from service.api.finishing import HEADERS, finish
 from service.api.refusals import PROBLEM
@@ -70,7 +71,7 @@ def document(
                 **batch_description.schemas(about_jobs["Request"]),
                 **usage_description.schemas(),
                 **runcomfy_description.schemas(),
-                **webhooks_description.schemas(forms),
+                **webhooks_schemas.schemas(forms),
                 **tenants_description.schemas(),
                 **events_description.schemas(),
                 **service_description.schemas(),
