@@ -44,11 +44,16 @@ class Vault:
             keys.append(key)
         return cls(keys)
 
+    @property
+    def mark(self) -> bytes:
+        """What everything begins with that the current key has sealed."""
+        return _VERSION + self._current
+
     def seal(self, secret: bytes, *, row: UUID) -> bytes:
         """Encrypt for the row with this id."""
         nonce = os.urandom(_NONCE)
         sealed = self._ciphers[self._current].encrypt(nonce, secret, row.bytes)
-        return _VERSION + self._current + nonce + sealed
+        return self.mark + nonce + sealed
 
     def open(self, sealed: bytes, *, row: UUID) -> bytes:
         """Decrypt what was sealed for this row; raises UnreadableSecretError."""

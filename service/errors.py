@@ -180,6 +180,20 @@ class NameTakenError(ServiceError):
     status = 409
 
 
+class EndpointExistsError(ServiceError):
+    """The URL is registered already."""
+
+    code = "endpoint_exists"
+    status = 409
+
+
+class NotRedeliverableError(ServiceError):
+    """The delivery cannot be made again."""
+
+    code = "not_redeliverable"
+    status = 409
+
+
 class LimitReachedError(ServiceError):
     """There are as many as there may be."""
 

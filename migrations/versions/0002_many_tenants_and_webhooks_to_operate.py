@@ -28,7 +28,7 @@ GRANTED = {
     "webhook_endpoints": "SELECT, INSERT, UPDATE, DELETE",
     "webhook_deliveries": "SELECT, INSERT, UPDATE",
     "webhook_attempts": "SELECT, INSERT, UPDATE",
-    "webhook_secrets": "SELECT, INSERT, UPDATE",
+    "webhook_secrets": "SELECT, INSERT, UPDATE, DELETE",
     "webhook_lanes": "SELECT, INSERT, UPDATE, DELETE",
     "usage_days": "SELECT",
 }
@@ -59,7 +59,8 @@ GRANTED_TO_OPERATORS = {
 # What is nobody's.
 GRANTED_TO_ALL = {
     "alembic_version": "SELECT",
-    "webhook_keys": "SELECT (id, public, created_at, expires_at)",
+    # It signs what a caller tries an endpoint with. Private halves are sealed; what it makes is the first key.
+    "webhook_keys": "SELECT, INSERT",
 }
 
 # What the API may know beyond its transaction's tenant, each as narrow as its question. They run as the owner
@@ -149,6 +150,13 @@ def upgrade() -> None:
         sa.Column("expires_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.CheckConstraint("octet_length(public) = 32", name=op.f("ck_webhook_keys_public")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_keys")),
+    )
+    op.create_index(
+        "uq_webhook_keys_in_force",
+        "webhook_keys",
+        [sa.literal_column("(expires_at IS NULL)")],
+        unique=True,
+        postgresql_where="expires_at IS NULL",
     )
     op.create_table(
         "audit_log",
@@ -254,6 +262,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where="position IS NOT NULL",
     )
+    op.create_index("ix_events_created_at", "events", ["tenant_id", "mode", "created_at"], unique=False)
     op.create_index("ix_events_unplaced", "events", ["id"], unique=False, postgresql_where="position IS NULL")
     op.add_column("jobs", sa.Column("cost_due_at", postgresql.TIMESTAMP(timezone=True), nullable=True))
     op.create_index(
@@ -351,6 +360,7 @@ def upgrade() -> None:
         unique=False,
     )
     op.add_column("webhook_secrets", sa.Column("endpoint_id", sa.UUID(), nullable=True))
+    op.add_column("webhook_secrets", sa.Column("mode", sa.Text(), server_default="live", nullable=False))
     op.create_index("ix_webhook_secrets_endpoint_id", "webhook_secrets", ["endpoint_id"], unique=False)
     op.create_foreign_key(
         op.f("fk_webhook_secrets_endpoint_id"),
@@ -376,6 +386,8 @@ def upgrade() -> None:
     )
     op.execute("CREATE SEQUENCE event_positions")
 
+    op.create_check_constraint(op.f("ck_webhook_secrets_mode"), "webhook_secrets", "mode IN ('live', 'test')")
+
     # The account of the scripted upstream, which jobs of test keys run on.
     op.execute("INSERT INTO upstream_tokens (id) VALUES ('00000000-0000-7000-8000-000000000002')")
     _build_the_second_wall()
@@ -390,6 +402,7 @@ def downgrade() -> None:
 
     op.drop_constraint(op.f("fk_webhook_secrets_endpoint_id"), "webhook_secrets", type_="foreignkey")
     op.drop_index("ix_webhook_secrets_endpoint_id", table_name="webhook_secrets")
+    op.drop_column("webhook_secrets", "mode")
     op.drop_column("webhook_secrets", "endpoint_id")
     op.drop_index(
         "ix_webhook_deliveries_ageing",
@@ -441,6 +454,7 @@ def downgrade() -> None:
     )
     op.drop_index("ix_jobs_cost_due", table_name="jobs", postgresql_where="cost_due_at IS NOT NULL")
     op.drop_column("jobs", "cost_due_at")
+    op.drop_index("ix_events_created_at", table_name="events")
     op.drop_index("ix_events_unplaced", table_name="events", postgresql_where="position IS NULL")
     op.drop_index("ix_events_feed", table_name="events", postgresql_where="position IS NOT NULL")
     op.alter_column("events", "sequence", existing_type=sa.INTEGER(), nullable=False)

@@ -12,7 +12,9 @@ from service.api import (
     admin,
     admin_keys,
     batch,
+    deliveries,
     description,
+    endpoints,
     health,
     jobs,
     keys,
@@ -21,6 +23,7 @@ from service.api import (
     problems,
     runcomfy,
     runcomfy_errors,
+    signing,
     tenant,
     usage,
     wall,
@@ -35,18 +38,25 @@ from service.clock import Clock, postgres_time
 from service.database import Database, head
 from service.jobs.backlog import Backlog
 from service.jobs.envelope import Envelope
+from service.jobs.lifecycle import END_EVENTS, TOLD_EVENTS
 from service.jobs.storing import Storing
 from service.jobs.waiting import Line
 from service.queue import Bell
 from service.rates import Rates
 from service.settings import Settings
 from service.tenants.keyring import Keyring
+from service.webhooks.forms import Forms
+from service.webhooks.keychain import Keychain
+from service.webhooks.trial import Trials
 
 HANDLERS = [
     *jobs.HANDLERS,
     *batch.HANDLERS,
     *usage.HANDLERS,
     *runcomfy.HANDLERS,
+    *endpoints.HANDLERS,
+    *deliveries.HANDLERS,
+    *signing.HANDLERS,
     tenant.show_tenant,
     *keys.HANDLERS,
     *admin.HANDLERS,
@@ -64,7 +74,9 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     envelope = Envelope(
         allowed_networks=settings.webhook_allowed_networks, default_expires_in=settings.default_expires_in
     )
-    described = document(envelope.schema, HANDLERS, public_url=settings.public_url)
+    forms = Forms(allowed_networks=settings.webhook_allowed_networks, events=TOLD_EVENTS, usual=END_EVENTS)
+    described = document(envelope.schema, forms, HANDLERS, public_url=settings.public_url)
+    keychain = Keychain(database, settings.vault)
     parts = Parts(
         database=database,
         keyring=Keyring(database),
@@ -75,6 +87,9 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         backlog=Backlog(database),
         clock=clock,
         vault=settings.vault,
+        forms=forms,
+        keychain=keychain,
+        trials=Trials.connect(settings, keychain),
         line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
         schema_version=head(),

@@ -37,6 +37,13 @@ async def json_body(request: Request[Any, Any, Any]) -> object:
         raise BadRequestError("The body is not JSON: it is not UTF-8.") from None
 
 
+async def json_or_nothing(request: Request[Any, Any, Any]) -> object:
+    """The same for a call whose body may be left out: an empty object then."""
+    said = (header(request.scope, name) for name in (b"content-type", b"transfer-encoding"))
+    is_empty = header(request.scope, b"content-length") in (None, "0") and not any(said)
+    return {} if is_empty else await json_body(request)
+
+
 async def _read(request: Request[Any, Any, Any]) -> bytes:
     """All of it, counted also where no length is announced. The framework's own way takes much longer."""
     announced = header(request.scope, b"content-length")

@@ -15,10 +15,13 @@ from service.api import (
     service_description,
     tenants_description,
     usage_description,
+    webhooks_description,
+    webhooks_schemas,
 )
 from service.api.finishing import HEADERS, finish
 from service.api.refusals import PROBLEM
 from service.schema import Schema
+from service.webhooks.forms import Forms
 
 _ABOUT = """\
 Image edit jobs for backends: accepted over REST, told by signed webhooks.
@@ -32,8 +35,12 @@ Every path answers `OPTIONS` with the methods it takes in `Allow`, and any other
 """
 
 
-def document(request: Schema, handlers: Iterable[HTTPRouteHandler], *, public_url: str) -> dict[str, Any]:
-    """The description; `request` is the schema of a request for a job, `handlers` are those of all calls."""
+def document(
+    request: Schema, forms: Forms, handlers: Iterable[HTTPRouteHandler], *, public_url: str
+) -> dict[str, Any]:
+    """The description; `request` is the schema of a request for a job, `forms` have those about webhooks,
+    `handlers` are those of all calls.
+    """
     about_jobs = jobs_description.schemas(request)
     described = {
         "openapi": "3.1.0",
@@ -50,6 +57,7 @@ def document(request: Schema, handlers: Iterable[HTTPRouteHandler], *, public_ur
             **batch_description.paths(),
             **usage_description.paths(),
             **runcomfy_description.paths(request.document["properties"]["callback_url"]),
+            **webhooks_description.paths(),
             **tenants_description.paths(),
             **pictures_description.paths(),
             **service_description.paths(),
@@ -63,6 +71,7 @@ def document(request: Schema, handlers: Iterable[HTTPRouteHandler], *, public_ur
                 **batch_description.schemas(about_jobs["Request"]),
                 **usage_description.schemas(),
                 **runcomfy_description.schemas(),
+                **webhooks_schemas.schemas(forms),
                 **tenants_description.schemas(),
                 **events_description.schemas(),
                 **service_description.schemas(),

@@ -16,6 +16,9 @@ from service.jobs.waiting import Line
 from service.queue import Bell
 from service.rates import Rates
 from service.tenants.keyring import Keyring
+from service.webhooks.forms import Forms
+from service.webhooks.keychain import Keychain
+from service.webhooks.trial import Trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,9 @@ class Parts:
     clock: Clock
     line: Line
     vault: Vault
+    forms: Forms
+    keychain: Keychain
+    trials: Trials
     public_url: str
     schema_version: str
     description: bytes
@@ -50,6 +56,7 @@ class Parts:
 
     async def close(self) -> None:
         """Disconnect from everything."""
+        await self.trials.close()
         await self.bell.close()
         await self.rates.close()
         await self.database.close()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import console, jobs, keys, tenants
+from service.cli import console, deliveries, endpoints, jobs, keys, secrets, tenants
 from service.cli.failures import Commands
 
 app = typer.Typer(
@@ -181,5 +181,8 @@ def prune(
 
 
 app.add_typer(jobs.app, name="jobs", rich_help_panel=LOOK_AFTER)
+app.add_typer(deliveries.app, name="deliveries", rich_help_panel=LOOK_AFTER)
+app.add_typer(endpoints.app, name="endpoints", rich_help_panel=LOOK_AFTER)
 app.add_typer(tenants.app, name="tenants", rich_help_panel=LOOK_AFTER)
 app.add_typer(keys.app, name="keys", rich_help_panel=LOOK_AFTER)
+app.add_typer(secrets.app, name="secrets", rich_help_panel=LOOK_AFTER)

@@ -15,7 +15,8 @@ from sqlalchemy import text
 from service.cli import console
 from service.cli.failures import CommandError
 from service.cli.postgres import explained
-from service.database import Database, api_role, head
+from service.cli.sealed import TABLES
+from service.database import Database, api_role, head, sealed
 from service.queue import Bell
 from service.settings import PREFIX, Settings
 from service.tenants import tokens
@@ -30,7 +31,6 @@ from service.upstream.outcomes import (
     Throttled,
     Unreachable,
 )
-from service.webhooks import secrets
 
 PATIENCE_SECONDS = 10.0
 OLDEST_POSTGRES = 15
@@ -126,15 +126,19 @@ async def _schema(database: Database) -> Finding:
 
 async def _secrets(database: Database, settings: Settings) -> Finding:
     async with database.statement() as connection:
-        stored, unreadable = await secrets.unreadable(connection, settings.vault)
-    if unreadable:
+        found = await sealed.examine(connection, settings.vault, TABLES)
+    if found.unreadable:
         return Finding(
             "SECRET_KEY",
             Health.BAD,
-            f"does not open {unreadable} of {stored} stored secrets",
+            f"does not open {found.unreadable} of {found.stored} stored secrets",
             f"add the key they were sealed with to {PREFIX}SECRET_KEY, after a comma",
         )
-    return Finding("SECRET_KEY", Health.GOOD, f"opens all {stored} stored secrets")
+    opens = f"opens all {found.stored} stored secrets"
+    if found.old:
+        todo = "run edit-jobs secrets reencrypt: until then that key is needed"
+        return Finding("SECRET_KEY", Health.ODD, f"{opens}, {found.old} of them with an old key", todo)
+    return Finding("SECRET_KEY", Health.GOOD, opens)
 
 
 async def _api_role(settings: Settings) -> Finding:

@@ -1,7 +1,7 @@
 """`edit-jobs jobs`: for the operator on call, who may look at any tenant's jobs."""
 # ruff: noqa: PLC0415  a command imports what it runs on when it runs
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
@@ -10,15 +10,12 @@ from service.cli import console
 from service.cli.tenants import Json
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from service.database import Database
     from service.jobs.job import Job
     from service.queue import Bell
 
 app = typer.Typer(help="Look at jobs of any tenant, cancel them, and run them again.", no_args_is_help=True)
 
-Result = TypeVar("Result")
 JobId = Annotated[UUID, typer.Argument(metavar="ID", help="The job's id.")]
 
 
@@ -96,6 +93,7 @@ def show(job_id: JobId, json: Json = False) -> None:
 @app.command()
 def cancel(job_id: JobId, json: Json = False) -> None:
     """Cancel a job: at once if it was not sent yet, else by the upstream, which is waited for up to 5 s."""
+    from service.cli.ringing import ringing
     from service.clock import postgres_time
     from service.jobs.cancel import HOLD_SECONDS
     from service.jobs.cancel import cancel as ask
@@ -115,7 +113,7 @@ def cancel(job_id: JobId, json: Json = False) -> None:
             hold=HOLD_SECONDS,
         )
 
-    job = _ringing(work, waiting="Waiting for the upstream's word")
+    job = ringing(work, waiting="Waiting for the upstream's word")
     if job.cancel_outcome == "pending":
         _told(job, f"Asked to cancel {job_id}; the upstream has not answered yet.", json=json)
     else:
@@ -125,6 +123,7 @@ def cancel(job_id: JobId, json: Json = False) -> None:
 @app.command()
 def retry(job_id: JobId, json: Json = False) -> None:
     """Run a job that failed, expired or was cancelled once more, as a new job. It may cost money again."""
+    from service.cli.ringing import ringing
     from service.clock import postgres_time
     from service.jobs.accept import Acceptance
     from service.jobs.oversight import owner
@@ -134,31 +133,9 @@ def retry(job_id: JobId, json: Json = False) -> None:
         tenant = await owner(database, job_id)
         return await again(database, tenant, job_id, bell=bell, clock=postgres_time)
 
-    made = _ringing(work, waiting="Accepting it")
+    made = ringing(work, waiting="Accepting it")
     begin = "Accepted" if made.is_new else "It was retried before, as"
     _told(made.job, f"{begin} {made.job.id}.", json=json)
-
-
-def _ringing(work: "Callable[[Database, Bell], Awaitable[Result]]", *, waiting: str) -> Result:
-    """Do work that rings the workers' bell, and say what is waited for if somebody watches."""
-    from service.cli.postgres import on_database
-    from service.queue import Bell
-    from service.settings import load
-    from service.telemetry import configure
-
-    settings = load()
-    # What a use case logs goes to standard error, and only if it is worth an operator's attention.
-    configure(level="warning", form="console")
-
-    async def run(database: "Database") -> Result:
-        bell = Bell(settings.redis_url)
-        try:
-            return await work(database, bell)
-        finally:
-            await bell.close()
-
-    with console.err.status(waiting):
-        return on_database(settings, run)
 
 
 def _told(job: "Job", sentence: str, *, json: bool) -> None:

@@ -20,6 +20,7 @@ import msgspec
 
 from service.dev.embedded import Postgres, Redis
 from service.dev.processes import Process, ProcessError, free_port, own
+from service.tenants.keys import SCOPES
 
 HOST = "127.0.0.1"
 DATABASE = "edit_jobs"
@@ -181,8 +182,9 @@ class Stack:
         return msgspec.json.decode(await self.command("tenants", "create", name, "--json"), type=Tenant)
 
     async def create_key(self, tenant: str) -> str:
-        """A new API key of the tenant with this name."""
-        key: str = msgspec.json.decode(await self.command("keys", "create", tenant, "--json"))["key"]
+        """A new API key of the tenant with this name, that may do everything."""
+        scopes = [part for scope in SCOPES for part in ("--scope", scope)]
+        key: str = msgspec.json.decode(await self.command("keys", "create", tenant, "--json", *scopes))["key"]
         return key
 
     def _process(self, name: str, *program: str, ready: Callable[[Process], bool]) -> Process:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import assert_never
+from typing import Protocol, assert_never
+from uuid import UUID
 
 import httpx
 
@@ -23,8 +24,7 @@ from service.webhooks.schedule import (
     TimedOut,
     Unreachable,
 )
-from service.webhooks.signing import sign
-from service.webhooks.store.claims import Claimed
+from service.webhooks.signing import Signer
 from service.webhooks.store.failures import Disabled, Opened
 from service.webhooks.store.settle import Ended, Record
 
@@ -33,6 +33,21 @@ MOST_KEPT = 1024
 LONGEST_ERROR = 300
 KEPT_ALIVE_SECONDS = 5.0
 """Short: a POST that races the receiver's idle close fails, and is then sent again."""
+
+
+class Sendable(Protocol):
+    """What an attempt is made of; `at` is when it is made."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def event_id(self) -> UUID: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def at(self) -> datetime: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +68,13 @@ def connect(*, connections: int, allowed: Sequence[IPNetwork]) -> Transport:
     )
 
 
-async def post(
-    transport: Transport, delivery: Claimed, *, secrets: Sequence[str], deadline: float
-) -> Attempt:
+async def post(transport: Transport, delivery: Sendable, *, signer: Signer, deadline: float) -> Attempt:
     """Send it once; `deadline` is in seconds, for everything together."""
     begun = time.monotonic()
     request = httpx.Request(
         "POST",
         delivery.url,
-        headers=_headers(delivery, secrets),
+        headers=_headers(delivery, signer),
         content=delivery.body,
         extensions=options(deadline=deadline, max_bytes=MOST_READ, beyond="cut"),
     )
@@ -144,14 +157,14 @@ def tell_of_receivers(opened: Sequence[Opened], disabled: Sequence[Disabled]) ->
         metrics.ENDPOINTS_DISABLED.labels(endpoint.reason).inc()
 
 
-def _headers(delivery: Claimed, secrets: Sequence[str]) -> dict[str, str]:
+def _headers(delivery: Sendable, signer: Signer) -> dict[str, str]:
     event_id, timestamp = str(delivery.event_id), int(delivery.at.timestamp())
     return {
         "content-type": "application/json",
         "user-agent": f"edit-jobs/{__version__}",
         "webhook-id": event_id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": sign(delivery.body, event_id=event_id, timestamp=timestamp, secrets=secrets),
+        "webhook-signature": signer.sign(delivery.body, event_id=event_id, timestamp=timestamp),
         "webhook-attempt": str(delivery.attempt),
     }
 

@@ -47,6 +47,8 @@ class EventRow(Base):
         CheckConstraint("(job_id IS NULL) = (sequence IS NULL)", name="about_a_job"),
         Index("ix_events_feed", "tenant_id", "mode", "position", postgresql_where="position IS NOT NULL"),
         Index("ix_events_unplaced", "id", postgresql_where="position IS NULL"),
+        # What was missed is looked for between two times.
+        Index("ix_events_created_at", "tenant_id", "mode", "created_at"),
         Index("uq_events_job_id_sequence", "job_id", "sequence", unique=True),
         # A job ends once, so it is told once that it ended.
         Index("uq_events_end", "job_id", unique=True, postgresql_where="is_end"),
@@ -210,8 +212,11 @@ class SecretRow(Base):
     # Signs until then beside its successor; null for the one in force.
     expires_at: Mapped[datetime | None]
     endpoint_id: Mapped[UUID | None] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    # What the tenant's own is for: live and test have one each. An endpoint's is for its endpoint.
+    mode: Mapped[str] = mapped_column(server_default="live")
 
     __table_args__ = (
+        one_of("mode", MODES),
         Index("ix_webhook_secrets_tenant_id", "tenant_id"),
         Index("ix_webhook_secrets_endpoint_id", "endpoint_id"),
     )
@@ -226,7 +231,16 @@ class SigningKeyRow(Base):
     public: Mapped[bytes] = mapped_column(LargeBinary)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[CreatedAt]
-    # Published until then, beside its successor; null for the one that signs.
+    # Signs and is published until then, beside its successor; null for the one in force.
     expires_at: Mapped[datetime | None]
 
-    __table_args__ = (CheckConstraint("octet_length(public) = 32", name="public"),)
+    __table_args__ = (
+        CheckConstraint("octet_length(public) = 32", name="public"),
+        # Several processes may find at once that there is none yet.
+        Index(
+            "uq_webhook_keys_in_force",
+            text("(expires_at IS NULL)"),
+            unique=True,
+            postgresql_where="expires_at IS NULL",
+        ),
+    )

@@ -1,80 +1,109 @@
-"""The secrets that sign what goes to a tenant's `callback_url`s: sealed at rest, each bound to its row."""
+"""The secrets that sign what is sent, in Postgres: sealed at rest, each bound to its row.
 
-import time
+An endpoint has its own. What goes to a `callback_url` is signed with the tenant's, of which there is one for
+live and one for test: who tries things out with a test key cannot sign what live receivers believe.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Table, func, insert, or_, select
+from sqlalchemy import ColumnElement, Table, insert, select, text
 
-from service.database import Connection, Database
-from service.encryption import UnreadableSecretError, Vault
+from service.clock import moment
+from service.database import Connection
+from service.encryption import Vault
 from service.ids import uuid7
 from service.webhooks.models import SecretRow
+from service.webhooks.rotation import is_live, make_room
 from service.webhooks.signing import new_secret
 
 SECRETS = cast("Table", SecretRow.__table__)
 
-REMEMBERED_SECONDS = 5.0
-_MOST_REMEMBERED = 10_000
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('secrets of ' || CAST(:owner AS text), 0))")
 
 
 class NoSecretError(Exception):
-    """A tenant without a signing secret: nothing can be sent to it."""
+    """There is no signing secret: nothing can be sent."""
 
 
-async def issue(connection: Connection, vault: Vault, tenant_id: UUID) -> str:
-    """Give the tenant one more secret, and return it."""
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose secrets: an endpoint's or, without one, the tenant's own of that mode."""
+
+    tenant_id: UUID
+    endpoint_id: UUID | None = None
+    mode: str = "live"
+
+    def rows(self) -> list[ColumnElement[bool]]:
+        mine = [SECRETS.c.tenant_id == self.tenant_id]
+        if self.endpoint_id is not None:
+            return [*mine, SECRETS.c.endpoint_id == self.endpoint_id]
+        return [*mine, SECRETS.c.endpoint_id.is_(None), SECRETS.c.mode == self.mode]
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One that signs now; until `expires_at`, if it has a successor."""
+
+    secret: str
+    created_at: datetime
+    expires_at: datetime | None
+
+    def document(self, *, shown: bool = True) -> dict[str, str | None]:
+        """As it is answered; its text only where that is to be shown."""
+        text = {"secret": self.secret} if shown else {}
+        return {**text, "created_at": moment(self.created_at), "expires_at": moment(self.expires_at)}
+
+
+async def issue(
+    connection: Connection,
+    vault: Vault,
+    tenant_id: UUID,
+    *,
+    endpoint_id: UUID | None = None,
+    mode: str = "live",
+) -> str:
+    """Give the tenant, or its endpoint, one more secret, and return it."""
     row, secret = uuid7(), new_secret()
-    sealed = vault.seal(secret.encode(), row=row)
-    await connection.execute(insert(SECRETS).values(id=row, tenant_id=tenant_id, sealed=sealed))
+    values = {"id": row, "tenant_id": tenant_id, "endpoint_id": endpoint_id, "mode": mode}
+    await connection.execute(insert(SECRETS).values(sealed=vault.seal(secret.encode(), row=row), **values))
     return secret
 
 
-async def live(connection: Connection, vault: Vault, tenant_id: UUID) -> list[str]:
-    """The tenant's secrets that sign now, oldest first; raises UnreadableSecretError."""
+async def live(connection: Connection, vault: Vault, owner: Owner) -> list[Secret]:
+    """What signs now, oldest first; raises UnreadableSecretError."""
     rows = await connection.execute(
-        select(SECRETS.c.id, SECRETS.c.sealed)
-        .where(
-            SECRETS.c.tenant_id == tenant_id,
-            or_(SECRETS.c.expires_at.is_(None), SECRETS.c.expires_at > func.clock_timestamp()),
-        )
+        select(SECRETS.c.id, SECRETS.c.sealed, SECRETS.c.created_at, SECRETS.c.expires_at)
+        .where(*owner.rows(), is_live(SECRETS))
         .order_by(SECRETS.c.id)
     )
-    return [vault.open(row.sealed, row=row.id).decode() for row in rows]
+    return [
+        Secret(vault.open(row.sealed, row=row.id).decode(), row.created_at, row.expires_at) for row in rows
+    ]
 
 
-class Keychain:
-    """Opened secrets, remembered for `REMEMBERED_SECONDS`: a change takes effect everywhere within that."""
-
-    def __init__(self, database: Database, vault: Vault) -> None:
-        self._database = database
-        self._vault = vault
-        self._known: dict[UUID, tuple[float, list[str]]] = {}
-
-    async def of(self, tenant_id: UUID) -> list[str]:
-        """What signs for this tenant, at least one; raises NoSecretError and UnreadableSecretError."""
-        now = time.monotonic()
-        until, secrets = self._known.get(tenant_id, (0.0, []))
-        if until < now:
-            async with self._database.statement() as connection:
-                secrets = await live(connection, self._vault, tenant_id)
-            if not secrets:
-                raise NoSecretError(f"tenant {tenant_id} has no signing secret")
-            if len(self._known) >= _MOST_REMEMBERED:
-                self._known.clear()
-            self._known[tenant_id] = (now + REMEMBERED_SECONDS, secrets)
-        return secrets
+async def own(connection: Connection, vault: Vault, tenant_id: UUID, mode: str) -> list[Secret]:
+    """The tenant's own that sign now; the first one for test is made when it is first needed."""
+    owner = Owner(tenant_id, mode=mode)
+    found = await live(connection, vault, owner)
+    if found or mode == "live":
+        return found
+    await _lock(connection, owner)
+    if not (found := await live(connection, vault, owner)):
+        await issue(connection, vault, tenant_id, mode=mode)
+        found = await live(connection, vault, owner)
+    return found
 
 
-async def unreadable(connection: Connection, vault: Vault) -> tuple[int, int]:
-    """How many secrets are stored, and how many of them this vault cannot open."""
-    rows = (await connection.execute(select(SECRETS.c.id, SECRETS.c.sealed))).all()
-    return len(rows), sum(not _opens(vault, row.sealed, row.id) for row in rows)
+async def rotate(connection: Connection, vault: Vault, owner: Owner, *, grace_seconds: float) -> list[Secret]:
+    """Give a new secret; returns all that sign now, the new one last. The caller commits."""
+    await _lock(connection, owner)
+    await make_room(connection, SECRETS, *owner.rows(), grace_seconds=grace_seconds)
+    await issue(connection, vault, owner.tenant_id, endpoint_id=owner.endpoint_id, mode=owner.mode)
+    return await live(connection, vault, owner)
 
 
-def _opens(vault: Vault, sealed: bytes, row: UUID) -> bool:
-    try:
-        vault.open(sealed, row=row)
-    except UnreadableSecretError:
-        return False
-    return True
+async def _lock(connection: Connection, owner: Owner) -> None:
+    await connection.execute(_LOCK, {"owner": f"{owner.endpoint_id or owner.tenant_id} {owner.mode}"})

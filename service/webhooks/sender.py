@@ -19,9 +19,9 @@ from service.http import Transport
 from service.settings import Settings
 from service.telemetry import log
 from service.webhooks.attempt import Attempt, connect, failed, post, tell, tell_of_receivers
+from service.webhooks.keychain import Keychain
 from service.webhooks.rules import Rules
 from service.webhooks.schedule import Unsent, verdict
-from service.webhooks.secrets import Keychain
 from service.webhooks.store import claims
 from service.webhooks.store.claims import Claimed
 from service.webhooks.store.settle import Ended
@@ -194,12 +194,14 @@ class Sender:
     async def _make(self, delivery: Claimed, *, claimed_at: float) -> None:
         begun = time.monotonic()
         try:
-            secrets = await self._through_outages(lambda: self._keychain.of(delivery.tenant_id))
+            signer = await self._through_outages(
+                lambda: self._keychain.of(delivery.tenant_id, delivery.endpoint_id, mode=delivery.mode)
+            )
             begun = time.monotonic()
             if begun > claimed_at + MARGIN_SECONDS:
                 await self._give_back([delivery])  # the lease would not outlive the attempt
                 return
-            attempt = await post(self._transport, delivery, secrets=secrets, deadline=self._rules.deadline)
+            attempt = await post(self._transport, delivery, signer=signer, deadline=self._rules.deadline)
         except Exception as error:
             # A fault of ours, or no secret that can be read. It must not be tried again without a pause.
             self._report(error, "delivery.unsent", delivery_id=str(delivery.id))

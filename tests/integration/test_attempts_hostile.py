@@ -22,10 +22,12 @@ from service.ids import uuid7
 from service.webhooks.addresses import judge
 from service.webhooks.attempt import KEPT_ALIVE_SECONDS, MOST_KEPT, Attempt, connect, post
 from service.webhooks.schedule import Answered, Forbidden, TimedOut, Unreachable
+from service.webhooks.signing import Signer
 from service.webhooks.store import Claimed
 
 DEADLINE = 0.5
 GRACE = 1.5
+SIGNER = Signer(("whsec_" + "A" * 43 + "=",))
 """Seconds that a busy machine may add."""
 MOST_MEMORY = 2_000_000
 """Bytes that an attempt may take at its worst: the answers are without end."""
@@ -116,7 +118,7 @@ async def attempted(transport: Transport, url: str) -> Attempt:
     tracemalloc.start()
     begun = time.monotonic()
     try:
-        attempt = await post(transport, delivery(url), secrets=["whsec_" + "A" * 43 + "="], deadline=DEADLINE)
+        attempt = await post(transport, delivery(url), signer=SIGNER, deadline=DEADLINE)
         assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
     finally:
         tracemalloc.stop()
@@ -307,9 +309,8 @@ async def test_many_hostile_receivers_at_once_end_together() -> None:
         transport = Transport(connections=50, decompress=False, judge=judge(LOOPBACK))
         async with transport:
             url = f"http://127.0.0.1:{port}/"
-            secrets = ["whsec_" + "A" * 43 + "="]
             attempts = await asyncio.gather(
-                *(post(transport, delivery(url), secrets=secrets, deadline=DEADLINE) for _ in range(50))
+                *(post(transport, delivery(url), signer=SIGNER, deadline=DEADLINE) for _ in range(50))
             )
     assert {type(attempt.outcome) for attempt in attempts} == {TimedOut}
     assert time.monotonic() - begun < DEADLINE + 2 * GRACE
@@ -337,19 +338,17 @@ async def test_names_whose_servers_never_answer_hold_up_nobody_elses(monkeypatch
         return real("127.0.0.1", *arguments, **named)
 
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    secrets, tenant_slots = ["whsec_" + "A" * 43 + "="], 50
+    tenant_slots = 50
     async with serving(saying(OK)) as port, connect(connections=200, allowed=LOOPBACK) as transport:
         slow = [
             asyncio.create_task(
-                post(transport, delivery(f"https://slow-{number}.test/"), secrets=secrets, deadline=5)
+                post(transport, delivery(f"https://slow-{number}.test/"), signer=SIGNER, deadline=5)
             )
             for number in range(tenant_slots)
         ]
         await asyncio.sleep(0)
         try:
-            attempt = await post(
-                transport, delivery(f"http://well.test:{port}/"), secrets=secrets, deadline=1
-            )
+            attempt = await post(transport, delivery(f"http://well.test:{port}/"), signer=SIGNER, deadline=1)
         finally:
             released.set()
             await asyncio.gather(*slow)

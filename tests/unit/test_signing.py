@@ -2,11 +2,12 @@ import base64
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from service.webhooks.signing import new_secret, sign
+from service.webhooks.signing import Signer, jwk, new_secret, sign
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -55,3 +56,21 @@ def test_a_new_secret_is_of_32_bytes_and_nobody_elses() -> None:
     secrets = {new_secret() for _ in range(100)}
     assert len(secrets) == 100
     assert {len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) for secret in secrets} == {32}
+
+
+def test_v1a_signs_the_same_text_beside_v1() -> None:
+    keys = [Ed25519PrivateKey.generate() for _ in range(2)]
+    signature = Signer((SECRET,), tuple(keys)).sign(b"{}", event_id="evt", timestamp=1)
+    plain, *asymmetric = signature.split()
+    assert plain == Signer((SECRET,)).sign(b"{}", event_id="evt", timestamp=1)
+    for key, signed in zip(keys, asymmetric, strict=True):
+        assert signed.startswith("v1a,")
+        key.public_key().verify(base64.b64decode(signed.removeprefix("v1a,")), b"evt.1.{}")
+
+
+def test_a_public_key_is_published_as_in_the_example_of_rfc_8037() -> None:
+    public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+    assert jwk("7", public) == {
+        "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "7",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    }  # fmt: skip

@@ -14,6 +14,7 @@ from sqlalchemy import TextClause, text
 from service.database import Connection
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
+from service.webhooks.forms import MISSED
 from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.models import DELIVERY_STATUSES
 from service.webhooks.store.table import NOBODYS, NOW, id_like
@@ -24,10 +25,15 @@ ON_THEIR_WAY = {"pending", "delivering"}
 _OF_ENDPOINT = "tenant_id = :tenant_id AND mode = :mode AND endpoint_id = :endpoint_id"
 _AGE = "interval '4 days'"
 
+STEP = 5_000
+"""Deliveries of one transaction, when endpoints change: a dead receiver may have any number of them."""
+_SOME = f"""
+    id IN (SELECT id FROM webhook_deliveries WHERE {_OF_ENDPOINT} AND %s LIMIT {STEP} FOR UPDATE SKIP LOCKED)
+"""
 _HOLD = text(
     f"""
     UPDATE webhook_deliveries SET status = 'held', in_line = FALSE
-    WHERE {_OF_ENDPOINT} AND status = 'pending' RETURNING id
+    WHERE {_SOME % "status = 'pending'"} RETURNING id
     """
 )
 # A sender that is at work on one finds that it is not its own any more.
@@ -35,14 +41,14 @@ _WITHDRAW = text(
     f"""
     UPDATE webhook_deliveries
     SET status = 'cancelled', reason = 'removed', in_line = FALSE, finished_at = {NOW}, {NOBODYS}
-    WHERE {_OF_ENDPOINT} AND status IN ('pending', 'delivering', 'held') RETURNING id
+    WHERE {_SOME % "status IN ('pending', 'delivering', 'held')"} RETURNING id
     """
 )
 _RELEASE = text(
     f"""
     UPDATE webhook_deliveries
     SET status = 'pending', in_line = TRUE, origin = :lane, due_at = least(due_at, {NOW})
-    WHERE {_OF_ENDPOINT} AND status = 'held' AND gives_up_at > {NOW} RETURNING id
+    WHERE {_SOME % f"status = 'held' AND gives_up_at > {NOW}"} RETURNING id
     """
 )
 _AFRESH = f"""
@@ -110,7 +116,10 @@ _READY = text(
 
 
 async def hold(connection: Connection, tenant: Tenant, endpoint_id: UUID) -> int:
-    """Keep back what was not delivered to the endpoint, which is disabled; returns how many."""
+    """Keep back what was not delivered to the endpoint, which is disabled; returns how many.
+
+    At most `STEP`, and so do the two below: asked again, each goes on.
+    """
     return await _count(connection, _HOLD, tenant, endpoint_id)
 
 
@@ -161,7 +170,8 @@ async def replay(
     """Send again the events since then that the endpoint wants, oldest first; returns how many.
 
     Without `statuses`: all that was given up, cancelled or held, and events that have no delivery to its URL.
-    With them: deliveries in these states; what is still to be delivered needs no replay and gets none.
+    With them: deliveries in these states, and of `missed` such events. What is still to be delivered needs no
+    replay and gets none.
     The last thing in the caller's transaction, which then rings the bell.
     """
     lane = REPLAY + endpoint_lane(endpoint_id)
@@ -172,7 +182,7 @@ async def replay(
         "since": since,
         "until": until,
         "statuses": sorted(wanted),
-        "missing": statuses is None,
+        "missing": statuses is None or MISSED in statuses,
         "limit": limit,
         "lane": lane,
         "stem": str(uuid7()),

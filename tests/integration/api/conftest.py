@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from harness.levers import Levers, levers_of
 from litestar import Litestar
 
 from service.api import create_app
@@ -99,3 +100,18 @@ async def api(stranger: httpx.AsyncClient, tenant: Tenant, new_key: NewKey) -> h
     """The same client with a key of `tenant` that may do everything."""
     stranger.headers["Authorization"] = f"Bearer {await new_key(tenant)}"
     return stranger
+
+
+@pytest.fixture
+async def levers(
+    new_settings: Callable[..., Settings], database: Database, tenant: Tenant
+) -> AsyncIterator[Levers]:
+    """The API, a receiver that it may call, and what sends once it is asked to work."""
+    settings = new_settings(
+        webhook_allowed_networks="127.0.0.0/8",
+        tick_seconds=0.1,
+        lease_seconds=2,
+        webhook_retry_schedule="0,0.2,60,60",
+    )
+    async with levers_of(settings, database, tenant) as made:
+        yield made

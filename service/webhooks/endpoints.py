@@ -1,0 +1,136 @@
+"""What a tenant does with its endpoints. Another tenant's, and those of the other mode, are not there."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from service.clock import Clock
+from service.database import Connection, Database
+from service.encryption import Vault
+from service.errors import EndpointExistsError, LimitReachedError, NotFoundError
+from service.queue import Bell
+from service.tenants.tenant import Tenant
+from service.webhooks import secrets, service_keys
+from service.webhooks.endpoint import Endpoint
+from service.webhooks.forms import Change, Registration
+from service.webhooks.secrets import Owner, Secret
+from service.webhooks.store import again
+from service.webhooks.store import endpoints as endpoint_store
+
+_ENABLED: dict[str, Any] = {"disabled_at": None, "disabled_reason": None}
+
+
+async def register(
+    database: Database, vault: Vault, tenant: Tenant, asked: Registration, *, clock: Clock
+) -> tuple[Endpoint, str]:
+    """The new endpoint and its secret, which is not seen again.
+
+    Raises LimitReachedError, and EndpointExistsError for a URL that is registered already.
+    """
+    now = clock()
+    async with database.of_tenant(tenant.id) as connection:
+        await endpoint_store.lock(connection, tenant)
+        await _make_sure_is_new(connection, tenant, asked.url)
+        most, there_are = await endpoint_store.room(connection, tenant)
+        if there_are >= most:
+            raise LimitReachedError(
+                f"max_endpoints is {most}, and there are {there_are}: remove one, or ask for a higher limit.",
+                limit="max_endpoints",
+            )
+        endpoint_id = await endpoint_store.add(connection, tenant, asked, now=now)
+        secret = await secrets.issue(connection, vault, tenant.id, endpoint_id=endpoint_id)
+        if asked.signing == "v1a":
+            # So that the key is published before anything is signed with it.
+            await service_keys.published(connection, vault)
+        return await found(connection, tenant, endpoint_id, clock=clock), secret
+
+
+async def every(database: Database, tenant: Tenant, *, clock: Clock) -> list[Endpoint]:
+    """All, newest first."""
+    async with database.of_tenant(tenant.id) as connection:
+        return await endpoint_store.every(connection, tenant, now=clock())
+
+
+async def one(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: Clock) -> Endpoint:
+    """Raises NotFoundError; so do the others."""
+    async with database.of_tenant(tenant.id) as connection:
+        return await found(connection, tenant, endpoint_id, clock=clock)
+
+
+async def change(
+    database: Database, tenant: Tenant, endpoint_id: UUID, asked: Change, *, bell: Bell, clock: Clock
+) -> Endpoint:
+    """The endpoint as it is then; raises EndpointExistsError too.
+
+    What it is from now on is committed first, and what waits follows in steps. Should those be cut off, the
+    same change asked for again goes on with them.
+    """
+    now = clock()
+    async with database.of_tenant(tenant.id) as connection:
+        await endpoint_store.lock(connection, tenant)
+        before = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
+        if asked.url is not None and asked.url != before.url:
+            await _make_sure_is_new(connection, tenant, asked.url)
+        await endpoint_store.write(connection, before, asked.columns())
+        if asked.enabled is False:
+            await endpoint_store.disable(connection, before, reason="asked", now=now)
+        elif asked.enabled:
+            await endpoint_store.write(connection, before, _ENABLED)
+        endpoint = await found(connection, tenant, endpoint_id, clock=clock)
+    begins_anew = endpoint.url != before.url or (endpoint.is_enabled and not before.is_enabled)
+    if begins_anew:
+        async with database.of_tenant(tenant.id) as connection:
+            await endpoint_store.trust(connection, endpoint, now=now)
+    if asked.url is not None:
+        await _in_steps(database, tenant, partial(endpoint_store.move, endpoint=endpoint, now=now))
+    if asked.enabled is False:
+        await _in_steps(database, tenant, partial(again.hold, tenant=tenant, endpoint_id=endpoint_id))
+    elif asked.enabled:
+        release = partial(again.release, tenant=tenant, endpoint_id=endpoint_id, now=now)
+        await _in_steps(database, tenant, release)
+    bell.ring()
+    return await one(database, tenant, endpoint_id, clock=clock)
+
+
+async def remove(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: Clock) -> None:
+    """Nothing is sent to it any more; what was sent stays in the log."""
+    now = clock()
+    async with database.of_tenant(tenant.id) as connection:
+        endpoint = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
+        await endpoint_store.remove(connection, endpoint)
+    withdraw = partial(again.withdraw, tenant=tenant, endpoint_id=endpoint_id, now=now)
+    await _in_steps(database, tenant, withdraw)
+
+
+async def rotate_secret(
+    database: Database, vault: Vault, tenant: Tenant, endpoint_id: UUID, *, grace_seconds: int, clock: Clock
+) -> list[Secret]:
+    """All secrets that sign for it then, the new one last."""
+    async with database.of_tenant(tenant.id) as connection:
+        await found(connection, tenant, endpoint_id, clock=clock)
+        owner = Owner(tenant.id, endpoint_id)
+        return await secrets.rotate(connection, vault, owner, grace_seconds=grace_seconds)
+
+
+async def found(
+    connection: Connection, tenant: Tenant, endpoint_id: UUID, *, clock: Clock, locked: bool = False
+) -> Endpoint:
+    """For whoever has a transaction."""
+    endpoint = await endpoint_store.find(connection, tenant, endpoint_id, now=clock(), locked=locked)
+    if endpoint is None:
+        raise NotFoundError(f"There is no webhook endpoint {endpoint_id}.")
+    return endpoint
+
+
+async def _make_sure_is_new(connection: Connection, tenant: Tenant, url: str) -> None:
+    if (taken := await endpoint_store.at(connection, tenant, url)) is not None:
+        raise EndpointExistsError(f"The URL is registered already, as the endpoint {taken}.")
+
+
+async def _in_steps(database: Database, tenant: Tenant, step: Callable[..., Awaitable[int]]) -> None:
+    """Each in a transaction of its own, which holds up nobody for long, until there is nothing left to do."""
+    while True:
+        async with database.of_tenant(tenant.id) as connection:
+            if await step(connection) < again.STEP:
+                return
