@@ -85,8 +85,8 @@ STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
     "hold": (sweep._HOLD, {*KEYS, "ix_webhook_deliveries_waiting"}),
     "strays": (sweep._FIND_STRAYS, {*KEYS, "ix_webhook_deliveries_waiting"}),
     "stamp": (feed._STAMP, {*KEYS, "ix_events_unplaced"}),
-    "hold an endpoint's": (again._HOLD, {"ix_webhook_deliveries_list_by_endpoint"}),
-    "release": (again._RELEASE, {"ix_webhook_deliveries_list_by_endpoint"}),
+    "hold an endpoint's": (again._HOLD, {*KEYS, "ix_webhook_deliveries_list_by_endpoint"}),
+    "release": (again._RELEASE, {*KEYS, "ix_webhook_deliveries_list_by_endpoint"}),
     "redeliver": (again._REDELIVER, KEYS),
 }
 LARGE = ("webhook_deliveries", "events", "webhook_attempts")
