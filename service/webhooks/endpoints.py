@@ -104,13 +104,20 @@ async def remove(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock
 
 
 async def rotate_secret(
-    database: Database, vault: Vault, tenant: Tenant, endpoint_id: UUID, *, grace_seconds: int, clock: Clock
+    database: Database,
+    vault: Vault,
+    tenant: Tenant,
+    endpoint_id: UUID,
+    *,
+    grace_seconds: int,
+    actor: str,
+    clock: Clock,
 ) -> list[Secret]:
     """All secrets that sign for it then, the new one last."""
     async with database.of_tenant(tenant.id) as connection:
         await found(connection, tenant, endpoint_id, clock=clock)
         owner = Owner(tenant.id, endpoint_id)
-        return await secrets.rotate(connection, vault, owner, grace_seconds=grace_seconds)
+        return await secrets.rotate(connection, vault, owner, grace_seconds=grace_seconds, actor=actor)
 
 
 async def found(
