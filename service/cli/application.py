@@ -15,6 +15,7 @@ app = typer.Typer(
     epilog="Settings come from the environment (EDIT_JOBS_…) and from a file .env.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # paragraphs flow to the width of the terminal
     # A traceback is for a bug of ours; typer's would print local variables, and with them secrets.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
