@@ -244,6 +244,18 @@ def test_a_change_of_nothing_says_what_can_be_changed() -> None:
 
 
 @pytest.mark.usefixtures("_postgres_away")
+def test_a_workers_port_in_use_is_named_with_its_setting(
+    monkeypatch: pytest.MonkeyPatch, taken_port: int
+) -> None:
+    monkeypatch.setenv("EDIT_JOBS_UPSTREAM_TOKEN", "tok")
+    monkeypatch.setenv("EDIT_JOBS_METRICS_PORT", str(taken_port))
+    result = run("worker")
+    assert result.exit_code == 1
+    assert f"port {taken_port}" in result.stderr
+    assert "choose one with EDIT_JOBS_METRICS_PORT" in result.stderr
+
+
+@pytest.mark.usefixtures("_postgres_away")
 @pytest.mark.parametrize("command", ["api", "dev", "simulator"])
 def test_a_port_in_use_is_named_before_anything_is_started(command: str, taken_port: int) -> None:
     result = run(command, "--port", str(taken_port))
