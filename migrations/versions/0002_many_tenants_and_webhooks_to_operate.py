@@ -481,6 +481,8 @@ def _build_the_second_wall() -> None:
                 CREATE ROLE edit_jobs_api NOLOGIN;
             END IF;
         EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+        WHEN insufficient_privilege THEN RAISE insufficient_privilege USING MESSAGE =
+            'who migrates may not make roles. Let an administrator run: CREATE ROLE edit_jobs_api NOLOGIN;';
         END $$
     """)
     op.execute("GRANT USAGE ON SCHEMA public TO edit_jobs_api")
