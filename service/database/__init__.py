@@ -4,6 +4,7 @@ A statement that is a whole use case runs outside a transaction block (`statemen
 trips and says that nothing else belongs to it. `is_outage` tells faults of Postgres from faults of ours.
 """
 
+from service.database.driver import take_lock
 from service.database.engine import AnyConnection, Connection, Database
 from service.database.migrations import UnknownVersionError, head, migrate, unmigrate
 from service.database.outage import is_outage
@@ -16,5 +17,6 @@ __all__ = [
     "head",
     "is_outage",
     "migrate",
+    "take_lock",
     "unmigrate",
 ]

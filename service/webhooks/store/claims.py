@@ -12,12 +12,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from service.database import AnyConnection
+from service.database import AnyConnection, take_lock
 from service.webhooks.lanes import Due, Key, Lane, Look
 from service.webhooks.store.table import NOBODYS, NOW
 
 # Any numbers: they part this lock from others taken in the same database.
-_LOCK = text("SELECT pg_advisory_xact_lock(7346012, 1)")
+_LOCK = "SELECT pg_advisory_xact_lock(7346012, 1)"
 
 MOST_LOOKED_AT = 400
 """Due deliveries that stand in no line. Each is looked at once: after that it is taken, or stands in one."""
@@ -145,7 +145,7 @@ class Claimed:
 
 async def lock(connection: AnyConnection) -> None:
     """Until the transaction ends nobody else claims or settles; everything else here comes after it."""
-    await connection.execute(_LOCK, {})
+    await take_lock(connection, _LOCK)
 
 
 async def look(
