@@ -67,7 +67,7 @@ async def messages(
         sent["rotation"] = await send(plain, plain["secret"], await rotate(plain))
         fresh = await rotate(both)
         async with database.transaction() as connection:
-            await service_keys.rotate(connection, app.state.parts.vault, grace_seconds=60)
+            await service_keys.rotate(connection, app.state.parts.vault, grace_seconds=60, actor="test")
         sent["rotation with v1a"] = await send(both, both["secret"], fresh)
     return sent
 

@@ -38,6 +38,16 @@ async def inside(new_settings: Any, api: httpx.AsyncClient) -> AsyncIterator[htt
         yield client
 
 
+async def test_it_is_signed_with_the_new_secret_as_soon_as_that_is_known(
+    inside: httpx.AsyncClient, receiver: Receiver, hook: str
+) -> None:
+    url = f"{PATH}/{(await inside.post(PATH, json={'url': hook})).json()['id']}"
+    await inside.post(f"{url}/test")
+    receiver.trust((await inside.post(f"{url}/rotate-secret", json={"grace_seconds": 0})).json()["secret"])
+    await inside.post(f"{url}/test")
+    assert [one.verified for one in receiver.deliveries] == [False, True]
+
+
 async def test_it_arrives_signed_as_a_real_one(
     inside: httpx.AsyncClient, receiver: Receiver, hook: str
 ) -> None:
