@@ -14,6 +14,9 @@ PORT ?= 8000
 SHORT_CHAOS := --seed 1 --jobs 150 --faults 25 --lull 0.3 0.8 --quiet 120 \
 	--without "token revoked" --without "account empty"
 
+# Each of the many processes of a test would compile the whole service anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test check fuzz chaos planted fix bench lock clean
 
@@ -34,8 +37,10 @@ demo: $(READY) ## Run the main job end to end on an empty machine
 dev: $(READY) ## The whole service on this machine, until Ctrl-C (PORT)
 	@$(BIN)/edit-jobs dev --port $(PORT)
 
+# In the order of the folders, but from several places at once: what starts whole stacks comes first, in one
+# process, which so needs one of them.
 test: $(READY) ## All tests
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(READY) ## What CI runs: format, lint, imports, types, tests, a short chaos
 	$(BIN)/ruff format --check $(SOURCES)
