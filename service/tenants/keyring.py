@@ -42,7 +42,8 @@ class Keyring:
             return _good(remembered[1])
         if not keys.is_well_formed(text):
             raise MalformedKeyError("This is not a key of this service: it is cut off or mistyped.")
-        async with self._database.statement() as connection:
+        # Among the short statements: lists and sums of some tenant may keep all other connections busy.
+        async with self._database.hot_statement() as connection:
             found = await lookup.find(connection, digest)
         if found is None:
             # Not remembered: anybody can make up as many as it takes to have all others forgotten.

@@ -174,3 +174,11 @@ async def test_the_use_of_a_key_is_noted_once_a_minute_and_never_by_the_request(
     again = await last_used()
     assert again is not None
     assert again > first - timedelta(seconds=61)
+
+
+async def test_a_key_is_looked_up_while_some_tenants_reads_keep_every_connection_busy(
+    ring: Ring, api: Database, database: Database, tenant: Tenant
+) -> None:
+    _, text_of_key = await issued(database, tenant)
+    async with api.of_tenant(tenant.id), api.of_tenant(tenant.id):
+        assert isinstance(await ring.check(text_of_key), Key)
