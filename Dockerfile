@@ -26,7 +26,7 @@ COPY --from=build /app /app
 RUN python -c 'import alembic.command, http.client; import service.api.server, service.cli.application, service.worker.process'
 ENV PYTHONDONTWRITEBYTECODE=1
 # By number, so that Kubernetes can see that it is not root.
-RUN useradd --system --uid 10001 --no-create-home --home-dir /app edit-jobs
+RUN useradd --uid 10001 --no-create-home --home-dir /app edit-jobs
 USER 10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -8,10 +8,14 @@ SEED ?= 1
 JOBS ?= 10000
 FAULTS ?= 1000
 EXAMPLES ?= 200
+PORT ?= 8000
 
 # Without the two faults after which nothing is submitted for a quarter of a minute.
 SHORT_CHAOS := --seed 1 --jobs 150 --faults 25 --lull 0.3 0.8 --quiet 120 \
 	--without "token revoked" --without "account empty"
+
+# Each of the many processes of a test would compile the whole service anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo dev test check fuzz chaos planted fix bench lock clean
@@ -30,11 +34,13 @@ $(READY): requirements-dev.lock pyproject.toml
 demo: $(READY) ## Run the main job end to end on an empty machine
 	@$(BIN)/edit-jobs demo
 
-dev: $(READY) ## The whole service on this machine, until Ctrl-C
-	@$(BIN)/edit-jobs dev
+dev: $(READY) ## The whole service on this machine, until Ctrl-C (PORT)
+	@$(BIN)/edit-jobs dev --port $(PORT)
 
+# In the order of the folders, but from several places at once: what starts whole stacks comes first, in one
+# process, which so needs one of them.
 test: $(READY) ## All tests
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: $(READY) ## What CI runs: format, lint, imports, types, tests, a short chaos
 	$(BIN)/ruff format --check $(SOURCES)
@@ -57,7 +63,7 @@ fix: $(READY) ## Format, and mend what the linter can mend
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
-bench: $(READY) ## Measure
+bench: $(READY) ## All benchmarks, one after the other
 	@for benchmark in benchmarks/[a-z]*.py; do $(BIN)/python $$benchmark || exit 1; done
 
 lock: $(READY) ## Pin the newest allowed versions, with hashes

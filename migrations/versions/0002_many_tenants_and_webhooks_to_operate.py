@@ -480,7 +480,11 @@ def _build_the_second_wall() -> None:
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'edit_jobs_api') THEN
                 CREATE ROLE edit_jobs_api NOLOGIN;
             END IF;
-        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN NULL;
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION '%: let an administrator run CREATE ROLE edit_jobs_api NOLOGIN;', SQLERRM
+                    USING ERRCODE = 'insufficient_privilege';
         END $$
     """)
     op.execute("GRANT USAGE ON SCHEMA public TO edit_jobs_api")
@@ -541,5 +545,8 @@ def _tear_the_second_wall_down() -> None:
             op.execute(f"DROP POLICY may_{command.lower()} ON {table}")
     for table in (*GRANTED, *GRANTED_TO_OPERATORS):
         op.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+    # One by one, since only a member may drop all that a role has, and the owner of the tables need not be one.
+    for table in (*GRANTED_TO_ALL, *GRANTED, *GRANTED_TO_OPERATORS):
+        op.execute(f"REVOKE ALL ON {table} FROM edit_jobs_api")
     # Other databases of the cluster may still use the role itself.
-    op.execute("DROP OWNED BY edit_jobs_api")
+    op.execute("REVOKE USAGE ON SCHEMA public FROM edit_jobs_api")

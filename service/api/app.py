@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -70,14 +71,40 @@ HANDLERS = [
 
 def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
     """Nothing is connected to before the first request: the API starts whatever else is down."""
+    app = without_parts()
+    keep(app, parts_for(settings, clock=clock))
+    return app
+
+
+def without_parts() -> Litestar:
+    """The application, which serves with whatever parts it is given."""
+    app = Litestar(
+        route_handlers=[*options(HANDLERS), *HANDLERS],
+        exception_handlers={Exception: _answer},
+        request_max_body_size=LARGEST_BODY,
+        lifespan=[_open_while_serving],
+        # Its logging would write bodies, and its pages of documentation fetch from strangers.
+        logging_config=None,
+        openapi_config=None,
+    )
+    app.asgi_handler = Around(app.asgi_handler)
+    return app
+
+
+def parts_for(settings: Settings, *, clock: Clock = postgres_time) -> Parts:
+    """What handlers work with."""
     database = Database(settings.url_for_api)
     envelope = Envelope(
         allowed_networks=settings.webhook_allowed_networks, default_expires_in=settings.default_expires_in
     )
     forms = Forms(allowed_networks=settings.webhook_allowed_networks, events=TOLD_EVENTS, usual=END_EVENTS)
-    described = document(envelope.schema, forms, HANDLERS, public_url=settings.public_url)
     keychain = Keychain(database, settings.vault)
-    parts = Parts(
+
+    @cache
+    def described() -> dict[str, Any]:
+        return document(envelope.schema, forms, HANDLERS, public_url=settings.public_url)
+
+    return Parts(
         database=database,
         keyring=Keyring(database),
         envelope=envelope,
@@ -93,33 +120,22 @@ def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
         line=Line(places=settings.upstream_max_in_flight, clock=clock),
         public_url=settings.public_url,
         schema_version=head(),
-        description=msgspec.json.encode(described),
-        description_page=page(described).encode(),
+        description=cache(lambda: msgspec.json.encode(described())),
+        description_page=cache(lambda: page(described()).encode()),
     )
 
-    @asynccontextmanager
-    async def open_while_serving(_: Litestar) -> AsyncIterator[None]:
-        beside = [asyncio.create_task(parts.keyring.run()), asyncio.create_task(wall.look(database))]
-        try:
-            yield
-        finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.wait(beside)
-            await parts.close()
 
-    app = Litestar(
-        route_handlers=[*options(HANDLERS), *HANDLERS],
-        exception_handlers={Exception: _answer},
-        request_max_body_size=LARGEST_BODY,
-        lifespan=[open_while_serving],
-        # Its logging would write bodies, and its pages of documentation fetch from strangers.
-        logging_config=None,
-        openapi_config=None,
-    )
-    keep(app, parts)
-    app.asgi_handler = Around(app.asgi_handler)
-    return app
+@asynccontextmanager
+async def _open_while_serving(app: Litestar) -> AsyncIterator[None]:
+    parts: Parts = app.state.parts
+    beside = [asyncio.create_task(parts.keyring.run()), asyncio.create_task(wall.look(parts.database))]
+    try:
+        yield
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)
+        await parts.close()
 
 
 def _answer(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

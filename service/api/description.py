@@ -12,7 +12,7 @@ from service.api.parts import Parts
 async def show_page(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The page."""
     return Response(
-        Parts.of(request).description_page,
+        Parts.of(request).description_page(),
         media_type="text/html",
         headers={"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"},
     )
@@ -21,7 +21,7 @@ async def show_page(request: Request[Any, Any, Any]) -> Response[bytes]:
 @get("/schema/openapi.json")
 async def show_description(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The OpenAPI document."""
-    return Response(Parts.of(request).description, media_type="application/json")
+    return Response(Parts.of(request).description(), media_type="application/json")
 
 
 HANDLERS = [show_page, show_description]

@@ -85,6 +85,7 @@ async def rotate_secret(request: Asked, endpoint_id: FromPath[str]) -> Answer:
         request.auth.tenant,
         _id(endpoint_id),
         grace_seconds=grace,
+        actor=request.auth.actor,
         clock=parts.clock,
     )
     shown = new.document() | {"previous": [one.document(shown=False) for one in previous]}

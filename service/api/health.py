@@ -53,7 +53,16 @@ async def _hears_bells(bell: Bell) -> bool:
 async def _upstream_troubles(database: Database) -> list[str]:
     async with database.statement() as connection:
         found = await tokens.troubles(connection)
-    return [f"The upstream turns the account away, and jobs wait: {one.message}" for one in found]
+    own = [one for one in found if one.tenant_id is not None]
+    told = [
+        f"The upstream turns the account away, and jobs wait: {one.message}"
+        for one in found
+        if one.tenant_id is None
+    ]
+    # Who asks needs no key: whose account it is and what was said of it is for the tenant and for operators.
+    if own:
+        told.append(f"The upstream turns {len(own)} of the tenants' own accounts away: only their jobs wait.")
+    return told
 
 
 async def _schema_version(database: Database) -> str | None:

@@ -8,7 +8,7 @@ STYLE = """
 --event:#b794f6}}
 *{box-sizing:border-box}
 html{scroll-padding-top:1rem}
-body{margin:0;display:grid;grid-template-columns:21rem minmax(0,1fr);color:var(--ink);background:var(--paper);
+body{margin:0;display:grid;grid-template-columns:22rem minmax(0,1fr);color:var(--ink);background:var(--paper);
 font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 nav{position:sticky;top:0;height:100vh;overflow:auto;padding:1.5rem 1rem;background:var(--raised);
 border-right:1px solid var(--line);font-size:13px}
@@ -45,7 +45,7 @@ td p{margin:0}
 small,.quiet{color:var(--quiet);font-size:13px}
 .m{flex:none;display:inline-block;min-width:3.9em;text-align:center;font-size:11px;letter-spacing:.04em;
 padding:.15em .5em;border-radius:4px;border:1px solid currentColor}
-nav .m{min-width:4.2em;font-size:9.5px;padding:.05em .2em}
+nav .m{min-width:5.4em;font-size:9.5px;padding:.05em .2em}
 .get{color:var(--get)}.post{color:var(--post)}.put{color:var(--put)}.patch{color:var(--patch)}
 .delete{color:var(--delete)}.event{color:var(--event)}
 details,.alone{margin:.3rem 0;border:1px solid var(--line);border-radius:8px;padding:.4rem .9rem}

@@ -1,5 +1,6 @@
 """What handlers work with: made once per process, found through the request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -25,8 +26,8 @@ from service.webhooks.trial import Trials
 class Parts:
     """`schema_version` is the oldest version of the database's schema that this code runs on.
 
-    `description` is the OpenAPI document, as JSON and as a page; the holds are for how many seconds a cancel
-    may wait, ours and that of RunComfy's interface.
+    `description` tells the OpenAPI document, as JSON and as a page, made once it is asked for. The holds are
+    for how many seconds a cancel may wait, ours and that of RunComfy's interface.
     """
 
     database: Database
@@ -44,8 +45,8 @@ class Parts:
     trials: Trials
     public_url: str
     schema_version: str
-    description: bytes
-    description_page: bytes
+    description: Callable[[], bytes]
+    description_page: Callable[[], bytes]
     cancel_hold: float = HOLD_SECONDS
     runcomfy_cancel_hold: float = 2 * HOLD_SECONDS
 

@@ -39,7 +39,9 @@ async def rotate_own_secret(request: Asked) -> Answer:
     grace = read_rotation(await json_or_nothing(request))
     async with parts.database.of_tenant(tenant.id) as connection:
         owner = Owner(tenant.id, mode=tenant.mode)
-        found = await secrets.rotate(connection, parts.vault, owner, grace_seconds=grace)
+        found = await secrets.rotate(
+            connection, parts.vault, owner, grace_seconds=grace, actor=request.auth.actor
+        )
     return _shown(found)
 
 

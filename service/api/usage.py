@@ -38,9 +38,9 @@ def period(raw: bytes, *, today: date) -> tuple[date, date, By]:
     query = Query(raw, known=PARAMETERS)
     until = _day(query, "to") or _within_calendar(today, 1)
     since = _day(query, "from") or _within_calendar(until, -USUAL_DAYS)
-    by = query.single("by") or "day"
-    if by not in BYS:
-        query.fault(f"by must be {' or '.join(BYS)}, not {shown(by)}.")
+    by = query.single("by")
+    if by not in (None, *BYS):
+        query.fault(f"by must be {' or '.join(BYS)}, not {shown(by or '')}.")
     if not 0 < (until - since).days <= MOST_DAYS:
         query.fault(f"from must be 1 to {MOST_DAYS} days before to.")
     query.check()

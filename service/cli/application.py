@@ -15,6 +15,7 @@ app = typer.Typer(
     epilog="Settings come from the environment (EDIT_JOBS_…) and from a file .env.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # paragraphs flow to the width of the terminal
     # A traceback is for a bug of ours; typer's would print local variables, and with them secrets.
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -90,12 +91,15 @@ def api(
 @app.command(rich_help_panel=RUN)
 def worker() -> None:
     """Work on jobs and deliver webhooks. Any number of workers share the work."""
-    from service.settings import InvalidSettingsError, load
+    from service.cli.ports import make_sure_free
+    from service.settings import PREFIX, InvalidSettingsError, load
     from service.telemetry import configure
 
     settings = load()
     if not settings.upstream_token:
-        raise InvalidSettingsError("EDIT_JOBS_UPSTREAM_TOKEN: is not set")
+        raise InvalidSettingsError(f"{PREFIX}UPSTREAM_TOKEN: is not set")
+    if settings.metrics_port:
+        make_sure_free("0.0.0.0", settings.metrics_port, option=f"{PREFIX}METRICS_PORT")  # noqa: S104
     # Only now: it takes a second, and a mistake is told at once.
     from service.worker.process import run
 

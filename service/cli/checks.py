@@ -19,7 +19,7 @@ from service.cli.sealed import TABLES
 from service.database import Database, api_role, head, sealed
 from service.queue import Bell
 from service.settings import PREFIX, Settings
-from service.tenants import tokens
+from service.tenants import store, tokens
 from service.upstream.client import Upstream
 from service.upstream.outcomes import (
     Denied,
@@ -160,11 +160,14 @@ async def _api_role(settings: Settings) -> Finding:
 async def _account(database: Database) -> Finding:
     """What workers have found: only a submit tells whether there is a balance, and it would cost money."""
     async with database.statement() as connection:
-        troubles = await tokens.troubles(connection)
-    for trouble in troubles:
-        found = f"is turned away since {console.moment(trouble.since)}: {trouble.message}"
-        todo = "mend it at the upstream: jobs wait, and go on by themselves"
-        return Finding("account", Health.BAD, found, todo)
+        # The platform's first, which most depends on.
+        for trouble in sorted(await tokens.troubles(connection), key=lambda one: one.tenant_id is not None):
+            owner = trouble.tenant_id and await store.one(connection, trouble.tenant_id)
+            whose = f"that of the tenant {owner.name}" if owner else "the platform's"
+            since = console.moment(trouble.since)
+            found = f"{whose} is turned away since {since}: {trouble.message}"
+            todo = "mend it at the upstream: jobs wait, and go on by themselves"
+            return Finding("account", Health.BAD, found, todo)
     return Finding("account", Health.GOOD, "no worker reports that the upstream turns it away")
 
 

@@ -24,7 +24,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 @app.command()
 def create(
     tenant: Annotated[
-        str | None, typer.Argument(help="The tenant's name or id; none for an operator.", show_default=False)
+        str | None, typer.Argument(metavar="TENANT", help="Its name or id; none for an operator.")
     ] = None,
     *,
     name: Annotated[str, typer.Option(callback=printable, help="What it is for.")] = "",

@@ -1,27 +1,20 @@
-"""A tenant's limits as options of commands."""
+"""A tenant's limits as options of commands. What they are if nothing is said is the tables' to know."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 MOST = 2**31 - 1
 """What a column of Postgres holds."""
 
-MaxInFlight = Annotated[
-    int | None,
-    typer.Option(min=0, max=MOST, help="Most jobs it may have upstream at once.", show_default="1000"),
-]
-MaxQueued = Annotated[
-    int | None, typer.Option(min=0, max=MOST, help="Most jobs that may wait here.", show_default="100000")
-]
-RequestsPerSecond = Annotated[
-    int | None, typer.Option(min=1, max=MOST, help="Requests of all its keys.", show_default="1000")
-]
-MaxEndpoints = Annotated[
-    int | None, typer.Option(min=0, max=MOST, help="Most webhook endpoints.", show_default="20")
-]
-MaxKeys = Annotated[int | None, typer.Option(min=0, max=MOST, help="Most live keys.", show_default="100")]
-Weight = Annotated[
-    int | None,
-    typer.Option(min=1, max=1000, help="Its share when many wait, beside the others'.", show_default="1"),
-]
+
+def _limit(text: str, *, least: int = 0, most: int = MOST) -> Any:
+    return typer.Option(min=least, max=most, help=text)
+
+
+MaxInFlight = Annotated[int | None, _limit("Most jobs it may have upstream at once.")]
+MaxQueued = Annotated[int | None, _limit("Most jobs that may wait here.")]
+RequestsPerSecond = Annotated[int | None, _limit("Requests of all its keys.", least=1)]
+MaxEndpoints = Annotated[int | None, _limit("Most webhook endpoints, live and test each.")]
+MaxKeys = Annotated[int | None, _limit("Most live keys.")]
+Weight = Annotated[int | None, _limit("Its share when many wait, beside the others'.", least=1, most=1000)]

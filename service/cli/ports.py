@@ -6,8 +6,8 @@ import socket
 from service.cli.failures import CommandError
 
 
-def make_sure_free(host: str, port: int) -> None:
-    """Raise CommandError if a server could not listen there."""
+def make_sure_free(host: str, port: int, *, option: str = "--port") -> None:
+    """Raise CommandError, which names the option, if a server could not listen there."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -19,6 +19,6 @@ def make_sure_free(host: str, port: int) -> None:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise CommandError(
-                f"port {port} of {host} is in use by another program: choose one with --port"
+                f"port {port} of {host} is in use by another program: choose one with {option}"
             ) from None
         raise CommandError(f"cannot listen on port {port} of {host}: {error.strerror}") from None

@@ -73,16 +73,16 @@ def explained(database_url: str, *, name: str = "DATABASE_URL") -> Iterator[None
     except UnknownVersionError as error:
         raise CommandError(f"Postgres at {_place(url)} was migrated by a newer version: {error}") from error
     except Exception as error:
-        message = _trouble(error)
+        message = _trouble(error, name=name)
         if message is None:
             raise
         raise CommandError(f"Postgres at {_place(url)} {message}") from error
 
 
-def _trouble(error: Exception) -> str | None:
+def _trouble(error: Exception, *, name: str) -> str | None:
     if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
         # sqlalchemy hands the parameters of the URL to asyncpg as they are.
-        return f"cannot be reached: a parameter in EDIT_JOBS_DATABASE_URL is not known: {error}"
+        return f"cannot be reached: a parameter in {PREFIX}{name} is not known: {error}"
     reason: BaseException = error
     if isinstance(error, DBAPIError) and error.orig is not None:
         reason = error.orig

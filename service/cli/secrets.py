@@ -59,13 +59,16 @@ def rotate_signing_key(
     the new one still verify. At most three are in force: a fourth ends the oldest at once.
     """
     from service.cli.postgres import in_transaction
+    from service.cli.who import actor
     from service.settings import load
     from service.webhooks import service_keys
 
     settings = load()
 
     async def work(connection: "Connection") -> "list[Published]":
-        return await service_keys.rotate(connection, settings.vault, grace_seconds=grace_seconds)
+        return await service_keys.rotate(
+            connection, settings.vault, grace_seconds=grace_seconds, actor=actor()
+        )
 
     in_force = [str(key.id) for key in in_transaction(settings, work)]
     if json:

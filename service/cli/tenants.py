@@ -32,7 +32,9 @@ def printable(name: str) -> str:
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(callback=printable, help="What it is called; unique.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", callback=printable, help="What it is called; unique.")
+    ],
     *,
     max_in_flight: MaxInFlight = None,
     max_queued: MaxQueued = None,
@@ -42,7 +44,11 @@ def create(
     weight: Weight = None,
     json: Json = False,
 ) -> None:
-    """Add a tenant. Its signing secret is printed once."""
+    """Add a tenant. Its signing secret is printed once.
+
+    What is not given is 1,000 in flight, 100,000 queued, 1,000 requests per second, 20 endpoints, 100 keys
+    and a weight of 1; `tenants set` changes it.
+    """
     from service.cli.postgres import in_transaction
     from service.settings import load
     from service.tenants import store
@@ -168,7 +174,8 @@ def enable(tenant: Tenant) -> None:
 def set_token(
     tenant: Tenant,
     max_in_flight: Annotated[
-        int, typer.Option(min=1, max=MOST, help="Most jobs that it may have upstream at once.")
+        int,
+        typer.Option(min=1, max=MOST, help="Most jobs that it may have upstream at once."),
     ] = 100,
 ) -> None:
     """Give a tenant an upstream token of its own, or another one, read from a prompt or standard input.

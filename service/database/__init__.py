@@ -1,7 +1,9 @@
 """Postgres: one engine per process, transactions that are committed at the edge of a use case.
 
 A statement that is a whole use case runs outside a transaction block (`statement`), which saves two round
-trips and says that nothing else belongs to it. `is_outage` tells faults of Postgres from faults of ours.
+trips and says that nothing else belongs to it. The API connects as a role of its own (`api_role`): in
+`of_tenant` it sees the rows of one tenant. Workers and commands are the owner. `is_outage` tells faults of
+Postgres from faults of ours.
 """
 
 from service.database.driver import take_lock

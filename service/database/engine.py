@@ -126,9 +126,13 @@ class Database:
         """Reads json as the engine does. Parameters are text already: statements cast them."""
         _, address = self.engine.dialect.create_connect_args(self.engine.url)
         connection = await asyncpg.connect(**address, **_ARGUMENTS_OF_DRIVER)
-        await connection.set_type_codec(
-            "json", schema="pg_catalog", encoder=_as_it_is, decoder=msgspec.json.decode
-        )
+        try:
+            await connection.set_type_codec(
+                "json", schema="pg_catalog", encoder=_as_it_is, decoder=msgspec.json.decode
+            )
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
 

@@ -3,6 +3,7 @@
 alembic is imported where it is used: most processes never migrate, and it is a fifth of their start.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ def unmigrate(url: str) -> None:
     command.downgrade(_config(url), "base")
 
 
+@cache
 def head() -> str:
     """The version that this code was written for."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415

@@ -138,8 +138,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._answer is None or self._answer.done():
             self._is_last = True
-        else:
-            self._begin()
+        self._begin()
 
     def on_status(self, reason: bytes) -> None:
         self._reason += reason

@@ -24,7 +24,6 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 Judge = Callable[[str, str, int], str | None]
 
 HAPPY_EYEBALLS_DELAY = 0.25  # RFC 8305, section 8
-RESOLVER_THREADS = 32
 TLS_GOODBYE_SECONDS = 1.0
 
 
@@ -40,11 +39,14 @@ class Way:
 class Connector:
     """Makes connections."""
 
-    def __init__(self, *, ssl_context: ssl.SSLContext, judge: Judge | None, resolve: Resolve | None) -> None:
+    def __init__(
+        self, *, ssl_context: ssl.SSLContext, judge: Judge | None, resolve: Resolve | None, at_once: int
+    ) -> None:
+        """`at_once` is how many connections may be in the making."""
         self._ssl_context = ssl_context
         self._judge = judge
-        # Threads of its own: names whose servers never answer must not hold up anybody else's.
-        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
+        # Threads of its own, one for each: names whose servers never answer must not hold up anybody else's.
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="resolve")
         self._resolve: Resolve = resolve or self._getaddrinfo
 
     async def connect(self, origin: Origin, way: Way) -> Connection:

@@ -2,6 +2,8 @@
 
 import zlib
 
+CODINGS = frozenset({b"gzip", b"x-gzip", b"deflate"})
+"""What can be undone here; whatever else is named was not asked for."""
 _GZIP_OR_ZLIB, _RAW = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 

@@ -17,7 +17,7 @@ from service.http.answer import Answer, Origin
 from service.http.connection import Connection
 from service.http.connector import Connector, Judge, Resolve, Way
 from service.http.failures import NotSentError, Phase, UnansweredError, passed, reason_of
-from service.http.inflating import inflated
+from service.http.inflating import CODINGS, inflated
 from service.http.pool import Pool
 from service.http.wire import head_of
 
@@ -66,7 +66,9 @@ class Transport(httpx.AsyncBaseTransport):
         """
         self._decompress = decompress
         self.accepts = b"gzip, deflate" if decompress else b"identity"
-        self._connector = Connector(ssl_context=ssl_context or _verified_tls(), judge=judge, resolve=resolve)
+        self._connector = Connector(
+            ssl_context=ssl_context or _verified_tls(), judge=judge, resolve=resolve, at_once=connections
+        )
         self._pool = Pool(
             self._connector,
             connections=connections,
@@ -155,7 +157,7 @@ class Transport(httpx.AsyncBaseTransport):
             if name not in _NOT_HANDED_ON:
                 headers.append(pair)
         content = answer.content
-        if coded and self._decompress:
+        if self._decompress and coded.strip().lower() in CODINGS:
             try:
                 content = inflated(content, max_bytes)
             except ValueError as error:

@@ -1,7 +1,8 @@
 """Keys as they come with requests: checked against Postgres, remembered for a moment.
 
-A key that was good counts as good for `REMEMBERED_SECONDS` more, so that a request needs no look-up of its
-own; a key that is revoked stops working everywhere within that time, and so does a tenant that is disabled.
+What a key was counts for `REMEMBERED_SECONDS` more, so that a request needs no look-up of its own, not even
+with a key that ended long ago and is still in use somewhere; a key that is revoked stops working everywhere
+within that time, and so does a tenant that is disabled.
 Keys are found by their hash: what a caller could learn from how long that takes is nothing about any key.
 """
 
@@ -14,6 +15,7 @@ from service.database import Database, is_outage
 from service.errors import ExpiredKeyError, MalformedKeyError, RevokedKeyError, UnknownKeyError
 from service.telemetry import log
 from service.tenants import keys, lookup
+from service.tenants.lookup import Found
 from service.tenants.tenant import Key, Operator
 
 REMEMBERED_SECONDS = 5.0
@@ -28,7 +30,7 @@ class Keyring:
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
         self._clock = clock
-        self._known: dict[bytes, tuple[float, Key | Operator]] = {}
+        self._known: dict[bytes, tuple[float, Found]] = {}
         self._used: set[UUID] = set()
 
     async def check(self, text: str) -> Key | Operator:
@@ -37,13 +39,18 @@ class Keyring:
         now = self._clock()
         remembered = self._known.get(digest)
         if remembered is not None and now < remembered[0]:
-            return remembered[1]
+            return _good(remembered[1])
         if not keys.is_well_formed(text):
             raise MalformedKeyError("This is not a key of this service: it is cut off or mistyped.")
-        key = await self._look_up(digest)
+        async with self._database.statement() as connection:
+            found = await lookup.find(connection, digest)
+        if found is None:
+            # Not remembered: anybody can make up as many as it takes to have all others forgotten.
+            raise UnknownKeyError("Nobody has this key.")
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
-        self._known[digest] = (now + REMEMBERED_SECONDS, key)
+        self._known[digest] = (now + REMEMBERED_SECONDS, found)
+        key = _good(found)
         # A key in use is looked up again and again, so this is enough to know of it.
         self._used.add(key.id)
         return key
@@ -70,15 +77,12 @@ class Keyring:
             if not is_outage(error):
                 log.exception("keyring.fault")
 
-    async def _look_up(self, digest: bytes) -> Key | Operator:
-        async with self._database.statement() as connection:
-            found = await lookup.find(connection, digest)
-        match found:
-            case None:
-                raise UnknownKeyError("Nobody has this key.")
-            case "expired":
-                raise ExpiredKeyError("This key has expired.")
-            case "revoked":
-                raise RevokedKeyError("This key was revoked.")
-            case Key() | Operator():
-                return found
+
+def _good(found: Found) -> Key | Operator:
+    match found:
+        case "expired":
+            raise ExpiredKeyError("This key has expired.")
+        case "revoked":
+            raise RevokedKeyError("This key was revoked.")
+        case Key() | Operator():
+            return found

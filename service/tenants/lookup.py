@@ -1,7 +1,7 @@
 """Finding a key by its hash, before it is known whose rows may be seen: by functions that tell just that."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import text
@@ -9,13 +9,13 @@ from sqlalchemy import text
 from service.database import Connection
 from service.tenants.tenant import Key, Limits, Operator, Tenant
 
+Found: TypeAlias = Key | Operator | Literal["expired", "revoked"]
+
 _FIND = text("SELECT * FROM find_api_key(:digest)")
 _NOTE = text("SELECT note_api_keys_used(CAST(:used AS uuid[]))")
 
 
-async def find(
-    connection: Connection, digest: bytes
-) -> Key | Operator | Literal["expired", "revoked"] | None:
+async def find(connection: Connection, digest: bytes) -> Found | None:
     """The key with this hash, if it is good, or why it is not."""
     row = (await connection.execute(_FIND, {"digest": digest})).one_or_none()
     if row is None:

@@ -146,8 +146,8 @@ async def _switch(connection: Connection, tenant_id: UUID, at: Any, *, actor: st
 
 def _check(name: str | None, limits: Mapping[str, int]) -> None:
     faults = []
-    if name is not None and not 0 < len(name.strip()) <= len(name) <= NAME_LENGTH:
-        faults.append(Fault("/name", f"must have 1 to {NAME_LENGTH} characters"))
+    if name is not None and not (0 < len(name) <= NAME_LENGTH and name == name.strip()):
+        faults.append(Fault("/name", f"must have 1 to {NAME_LENGTH} characters, and no blank at its ends"))
     for limit, value in limits.items():
         least, most = LIMITS[limit]
         if not least <= value <= most:

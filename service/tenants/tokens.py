@@ -19,14 +19,15 @@ from service.tenants.models import UpstreamTokenRow
 TOKENS = cast("Table", UpstreamTokenRow.__table__)
 
 # By the function, since the API does not see accounts that are not its transaction's tenant's.
-_TROUBLES = text("SELECT id, trouble, trouble_since FROM account_troubles()")
+_TROUBLES = text("SELECT id, tenant_id, trouble, trouble_since FROM account_troubles()")
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """An account that the upstream turns away: in its words, and since when."""
+    """An account that the upstream turns away: in its words, and since when. The platform's has no tenant."""
 
     token_id: UUID
+    tenant_id: UUID | None
     message: str
     since: datetime
 

@@ -15,7 +15,7 @@ from service.webhooks import secrets, service_keys
 from service.webhooks.endpoint import Endpoint
 from service.webhooks.forms import Change, Registration
 from service.webhooks.secrets import Owner, Secret
-from service.webhooks.store import again
+from service.webhooks.store import again, moving
 from service.webhooks.store import endpoints as endpoint_store
 
 _ENABLED: dict[str, Any] = {"disabled_at": None, "disabled_reason": None}
@@ -83,7 +83,7 @@ async def change(
         async with database.of_tenant(tenant.id) as connection:
             await endpoint_store.trust(connection, endpoint, now=now)
     if asked.url is not None:
-        await _in_steps(database, tenant, partial(endpoint_store.move, endpoint=endpoint, now=now))
+        await _in_steps(database, tenant, partial(moving.move, endpoint=endpoint, now=now))
     if asked.enabled is False:
         await _in_steps(database, tenant, partial(again.hold, tenant=tenant, endpoint_id=endpoint_id))
     elif asked.enabled:
@@ -104,13 +104,20 @@ async def remove(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock
 
 
 async def rotate_secret(
-    database: Database, vault: Vault, tenant: Tenant, endpoint_id: UUID, *, grace_seconds: int, clock: Clock
+    database: Database,
+    vault: Vault,
+    tenant: Tenant,
+    endpoint_id: UUID,
+    *,
+    grace_seconds: int,
+    actor: str,
+    clock: Clock,
 ) -> list[Secret]:
     """All secrets that sign for it then, the new one last."""
     async with database.of_tenant(tenant.id) as connection:
         await found(connection, tenant, endpoint_id, clock=clock)
         owner = Owner(tenant.id, endpoint_id)
-        return await secrets.rotate(connection, vault, owner, grace_seconds=grace_seconds)
+        return await secrets.rotate(connection, vault, owner, grace_seconds=grace_seconds, actor=actor)
 
 
 async def found(

@@ -45,6 +45,11 @@ class Keychain:
             self._known[owner] = (time.monotonic() + REMEMBERED_SECONDS, signer)
         return signer
 
+    async def as_of_now(self, tenant_id: UUID, endpoint_id: UUID) -> Signer:
+        """The same for this endpoint, with nothing remembered of its secrets."""
+        async with self._database.of_tenant(tenant_id) as connection:
+            return await self._made(connection, Owner(tenant_id, endpoint_id))
+
     async def published(self) -> list[Published]:
         """The service's keys that sign for whoever wants `v1a`."""
         until, keys = self._published

@@ -37,7 +37,8 @@ async def replay(
     """
     now = clock()
     async with database.of_tenant(tenant.id) as connection:
-        endpoint = await endpoints.found(connection, tenant, endpoint_id, clock=clock, locked=True)
+        # Not locked: senders would wait for it. Should it be disabled or removed now, the claim sees that.
+        endpoint = await endpoints.found(connection, tenant, endpoint_id, clock=clock)
         if not endpoint.is_enabled:
             raise NotRedeliverableError("The endpoint is disabled: enable it first.")
         _check(window, (await connection.execute(_TIME, {"now": now})).scalar_one())

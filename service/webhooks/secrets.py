@@ -15,6 +15,7 @@ from service.clock import moment
 from service.database import Connection
 from service.encryption import Vault
 from service.ids import uuid7
+from service.tenants import audit
 from service.webhooks.models import SecretRow
 from service.webhooks.rotation import is_live, make_room
 from service.webhooks.signing import new_secret
@@ -97,11 +98,24 @@ async def own(connection: Connection, vault: Vault, tenant_id: UUID, mode: str) 
     return found
 
 
-async def rotate(connection: Connection, vault: Vault, owner: Owner, *, grace_seconds: float) -> list[Secret]:
-    """Give a new secret; returns all that sign now, the new one last. The caller commits."""
+async def rotate(
+    connection: Connection, vault: Vault, owner: Owner, *, grace_seconds: float, actor: str
+) -> list[Secret]:
+    """Give a new secret; returns all that sign now, the new one last. The caller commits.
+
+    `actor` is who asked for it, for the audit log.
+    """
     await _lock(connection, owner)
     await make_room(connection, SECRETS, *owner.rows(), grace_seconds=grace_seconds)
     await issue(connection, vault, owner.tenant_id, endpoint_id=owner.endpoint_id, mode=owner.mode)
+    whose = {"endpoint_id": str(owner.endpoint_id)} if owner.endpoint_id else {"mode": owner.mode}
+    await audit.record(
+        connection,
+        tenant_id=owner.tenant_id,
+        actor=actor,
+        action="secret.rotated",
+        data=whose | {"grace_seconds": grace_seconds},
+    )
     return await live(connection, vault, owner)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from service.database import Connection
 from service.encryption import Vault
 from service.ids import uuid7
+from service.tenants import audit
 from service.webhooks.models import SigningKeyRow
 from service.webhooks.rotation import is_live, make_room
 
@@ -46,12 +47,20 @@ async def live(connection: Connection, vault: Vault) -> list[Ed25519PrivateKey]:
     return [Ed25519PrivateKey.from_private_bytes(vault.open(row.sealed, row=row.id)) for row in rows]
 
 
-async def rotate(connection: Connection, vault: Vault, *, grace_seconds: float) -> list[Published]:
-    """Make a new key; returns all that sign now, the new one last. For an operator; the caller commits."""
+async def rotate(
+    connection: Connection, vault: Vault, *, grace_seconds: float, actor: str
+) -> list[Published]:
+    """Make a new key; returns all that sign now, the new one last. For an operator; the caller commits.
+
+    `actor` is who that is, for the audit log.
+    """
     await connection.execute(_ALONE)
     await make_room(connection, KEYS, grace_seconds=grace_seconds)
     await _make(connection, vault)
-    return await published(connection, vault)
+    found = await published(connection, vault)
+    data = {"key_id": str(found[-1].id), "grace_seconds": grace_seconds}
+    await audit.record(connection, tenant_id=None, actor=actor, action="signing_key.rotated", data=data)
+    return found
 
 
 async def _make(connection: Connection, vault: Vault) -> None:

@@ -69,7 +69,8 @@ class Trials:
         await self._transport.aclose()
 
     async def _made(self, endpoint: Endpoint) -> dict[str, Any]:
-        signer = await self._keychain.of(endpoint.tenant_id, endpoint.id)
+        # Whoever has just rotated the secret wants to see whether the new one fits.
+        signer = await self._keychain.as_of_now(endpoint.tenant_id, endpoint.id)
         message = _Message(endpoint.url, uuid7(), _body(endpoint, at := datetime.now(UTC)), at)
         made = await post(self._transport, message, signer=signer, deadline=self._deadline)
         _tell(endpoint, message, made)

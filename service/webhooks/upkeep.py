@@ -41,6 +41,7 @@ class Upkeep:
             return
         async with self._database.hot_statement() as connection:
             await sweep.hold(connection)
+            await sweep.release(connection)
             if strays := await sweep.find_strays(connection, now=now):
                 log.warning("delivery.strays", lanes=strays)
             await sweep.forget_lanes(connection, now=now)

@@ -1,18 +1,13 @@
 """The promises, each as a question to the evidence. What breaks one is named in plain words."""
 
-import hmac
-import json
-from base64 import b64decode, b64encode
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chaos.evidence import Case, Evidence
+from chaos.evidence import END_ENTRIES, ENDS, Case, Evidence
+from chaos.telling import fed, told, told_the_same
 
-ENDS = ("completed", "failed", "cancelled", "expired")
-END_ENTRIES = {f"job.{end}" for end in ENDS}
 STATE_ENTRIES = END_ENTRIES | {
     "job.accepted",
     "job.submitting",
@@ -20,7 +15,6 @@ STATE_ENTRIES = END_ENTRIES | {
     "job.submitted",
     "job.in_progress",
 }
-TOLD_ON_REQUEST = ("job.submitted", "job.in_progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,46 +145,6 @@ def true_end(case: Case) -> Iterator[str]:
         yield f"it is cancelled, and {charged} of its submits ran"
 
 
-def told(case: Case) -> Iterator[str]:
-    job = case.job
-    if job is None or job["status"] not in ENDS:
-        return
-    url = case.asked.body.get("callback_url")
-    ends = [one for one in case.deliveries if json.loads(one["body"])["type"] in END_ENTRIES]
-    if url and not any(200 <= one["answered"] < 300 for one in ends):
-        yield "nobody took word of its end"
-    if url and job["delivery"]["status"] != "delivered":
-        yield f"its delivery is {job['delivery']['status']}"
-    wanted = [kind for kind in TOLD_ON_REQUEST if kind in case.asked.body.get("callback_events", ())]
-    sent = {json.loads(one["body"])["type"] for one in case.deliveries}
-    if url and (silent := set(wanted) & set(case.types) - sent):
-        yield f"its caller wanted to hear of {', '.join(silent)}, and did not"
-    if not url and case.deliveries:
-        yield "it was told to somebody, and nobody was to be told"
-
-
-def told_the_same(case: Case) -> Iterator[str]:
-    numbers = {entry["sequence"]: entry["type"] for entry in case.timeline}
-    bodies: dict[str, str] = {}
-    types: Counter[str] = Counter()
-    for one in case.deliveries:
-        headers, event = one["headers"], json.loads(one["body"])
-        if headers["webhook-id"] not in bodies:
-            types[event["type"]] += 1
-        if bodies.setdefault(headers["webhook-id"], one["body"]) != one["body"]:
-            yield f"{headers['webhook-id']} was sent with different bytes"
-        if not one["verified"] or not _signed(one, case.asked.tenant.secret):
-            yield f"a signature does not verify: {one['reason'] or 'another tenant signed it'}"
-        if numbers.get(event["data"]["sequence"]) != event["type"]:
-            yield f"{event['type']} was told as number {event['data']['sequence']}, which it is not"
-        if case.asked.tenant.id not in one["path"] or event["data"]["tenant_id"] != case.asked.tenant.id:
-            yield "it was told to another tenant"
-        if event["type"] in END_ENTRIES and case.job:
-            yield from _differences(event, case.job)
-    if sum(types[end] for end in END_ENTRIES) > 1 or any(count > 1 for count in types.values()):
-        yield f"it was told under several ids: {dict(types)}"
-
-
 def hidden_from_others(case: Case) -> Iterator[str]:
     if case.job is not None and case.seen_by_a_stranger != 404:
         yield f"another tenant's GET was answered {case.seen_by_a_stranger}"
@@ -206,30 +160,13 @@ PROMISES: dict[str, Callable[[Case], Iterator[str]]] = {
     "ends are true": true_end,
     "every end is told": told,
     "never told differently": told_the_same,
+    "the feed misses nothing": fed,
     "no tenant sees another's": hidden_from_others,
 }
 
 
 def _taken(case: Case) -> list[dict[str, Any]]:
     return [submit for submit in case.submits if submit["taken"]]
-
-
-def _differences(event: dict[str, Any], job: dict[str, Any]) -> Iterator[str]:
-    if event["type"] != f"job.{job['status']}":
-        yield f"it is {job['status']}, and {event['type']} was told"
-    names = ("id", "status", "output", "error", "finished_at", "upstream_request_id", "cancel", "external_id")
-    for name in names:
-        if event["data"][name] != job[name]:
-            yield f"{name} was told as {event['data'][name]!r} and reads {job[name]!r}"
-
-
-def _signed(delivery: dict[str, Any], secret: str) -> bool:
-    """By the specification, and by this tenant's secret: the receiver trusts those of all."""
-    headers = delivery["headers"]
-    text = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.{delivery['body']}"
-    key = b64decode(secret.removeprefix("whsec_"))
-    signature = b64encode(hmac.digest(key, text.encode(), "sha256")).decode()
-    return f"v1,{signature}" in headers["webhook-signature"].split()
 
 
 def _unix(moment: str) -> float:

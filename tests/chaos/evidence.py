@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from chaos.following import Following
 from chaos.load import Asked, Tenant
 
 from service.dev.stack import Stack
 
+ENDS = ("completed", "failed", "cancelled", "expired")
+END_ENTRIES = {f"job.{end}" for end in ENDS}
 LIVE = "accepted,submitting,in_queue,in_progress"
 AT_ONCE = 16
 PAGE = 200
@@ -42,6 +45,8 @@ class Case:
     """What another tenant's GET is answered."""
     submits: list[Document] = field(default_factory=list)
     deliveries: list[Document] = field(default_factory=list)
+    fed: list[Document] = field(default_factory=list)
+    """Its events, as its tenant's feed showed them one after the other while all went on."""
 
     @property
     def types(self) -> list[str]:
@@ -71,6 +76,7 @@ class Looking:
         self._http = http
         self._tenants = tenants
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self.following = Following(self._get_path, tenants)
 
     async def settled(self, *, seconds: float) -> bool:
         """Wait until every job has ended and nothing is left to deliver; False if that takes too long."""
@@ -81,9 +87,12 @@ class Looking:
                 live.update([job["status"] async for job in self._list(tenant, f"status={LIVE}&")])
             if not live:
                 for tenant in self._tenants:
-                    deliveries = [job["delivery"] async for job in self._list(tenant)]
-                    live.update(one["status"] for one in deliveries if one)
-                live = live & Counter(pending=1 << 30, delivering=1 << 30)
+                    live.update([one["status"] async for one in self._undelivered(tenant)])
+            if not live:
+                for tenant in self._tenants:
+                    ended = {job["id"] async for job in self._list(tenant)}
+                    live["not on the feed"] += len(ended - self._ends_on_feed(tenant))
+                live += Counter()  # without zeros
             if not live:
                 return True
             sys.stderr.write(f"waiting: {dict(live)}\n")
@@ -103,6 +112,7 @@ class Looking:
                     cases[number].listed.append(job)
                 else:
                     strays.append(f"{tenant.name} is shown a job that it never asked for: {job['id']}")
+        await self._read_feeds(cases, strays, numbers)
         await self._read_requests(cases, strays)
         await self._read_deliveries(cases, strays, numbers)
         async with asyncio.TaskGroup() as group:
@@ -127,6 +137,21 @@ class Looking:
             (await self._get(f"{url}/events", stranger))[0],
         }
         case.seen_by_a_stranger = max(answered, key=lambda code: code != 404)
+
+    async def _read_feeds(self, cases: list[Case], strays: list[str], numbers: dict[str, int]) -> None:
+        for tenant in self._tenants:
+            again = Following(self._get_path, [tenant])
+            await again.read_on(tenant)
+            await self.following.read_on(tenant)
+            seen = self.following.seen[tenant.name]
+            if seen != again.seen[tenant.name]:
+                strays.append(f"the feed of {tenant.name} is not what it was to who had read it before")
+            for event in seen:
+                number = numbers.get(event["data"]["id"])
+                if number is None or cases[number].asked.tenant is not tenant:
+                    strays.append(f"the feed of {tenant.name} has an event about no job of it: {event}")
+                else:
+                    cases[number].fed.append(event)
 
     async def _read_requests(self, cases: list[Case], strays: list[str]) -> None:
         async with self._http.get(f"{self._stack.simulator_url}/_sim/requests") as answer:
@@ -155,17 +180,29 @@ class Looking:
             most: int = (await answer.json())["highest_in_flight"]
         return most
 
-    async def _list(self, tenant: Tenant, query: str = "") -> AsyncIterator[Document]:
+    def _list(self, tenant: Tenant, query: str = "") -> AsyncIterator[Document]:
+        return self._pages("/v1/jobs", tenant, query)
+
+    def _undelivered(self, tenant: Tenant) -> AsyncIterator[Document]:
+        return self._pages("/v1/webhook-deliveries", tenant, "status=pending,delivering&")
+
+    def _ends_on_feed(self, tenant: Tenant) -> set[str]:
+        events = self.following.seen[tenant.name]
+        return {event["data"]["id"] for event in events if event["data"]["finished_at"]}
+
+    async def _pages(self, path: str, tenant: Tenant, query: str) -> AsyncIterator[Document]:
         cursor = ""
         while True:
-            url = f"{self._stack.api_url}/v1/jobs?{query}limit={PAGE}{cursor}"
-            code, page = await self._get(url, tenant)
+            code, page = await self._get_path(f"{path}?{query}limit={PAGE}{cursor}", tenant)
             assert code == 200, page
-            for job in page["data"]:
-                yield job
+            for document in page["data"]:
+                yield document
             if page["next_cursor"] is None:
                 return
             cursor = f"&cursor={page['next_cursor']}"
+
+    async def _get_path(self, path: str, tenant: Tenant) -> tuple[int, Any]:
+        return await self._get(self._stack.api_url + path, tenant)
 
     async def _get(self, url: str, tenant: Tenant) -> tuple[int, Any]:
         """As any caller does: a 503 that says when to ask again is asked again."""

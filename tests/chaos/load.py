@@ -43,6 +43,9 @@ class Tenant:
     id: str
     key: str
     secret: str
+    endpoint: str
+    """The path of the endpoint it has registered, which is told of every end."""
+    endpoint_secret: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import uvloop
@@ -62,11 +63,13 @@ async def _run(asked: argparse.Namespace, folder: Path) -> bool:
         rand = random.Random(asked.seed)
         jobs = load.plan(rand, asked.jobs, tenants, receiver=stack.receiver_url)
         trouble = faults.Faults(stack, http)
+        looking = Looking(stack, http, tenants)
+        following = asyncio.create_task(looking.following.run())
         await _storm(asked, jobs, load.Load(stack.api_urls, http, rand), trouble)
         stormy = time.monotonic() - began
-        looking = Looking(stack, http, tenants)
         settled = await looking.settled(seconds=asked.quiet)
         quiet = time.monotonic() - began
+        following.cancel()
         evidence = await looking.collect(jobs)
         trouble.died.update(part.name for part in stack.parts if not part.running)
     breaches = audit(evidence, limit=LIMIT)
@@ -101,10 +104,23 @@ async def _storm(
 
 async def _tenant(stack: Stack, http: aiohttp.ClientSession, name: str) -> load.Tenant:
     made = await stack.create_tenant(name)
-    secret = {"secret": made.signing_secret}
-    async with http.post(f"{stack.receiver_url}/_receiver/secret", json=secret) as answer:
-        assert answer.status == 204, await answer.text()
-    return load.Tenant(name=name, id=made.id, key=await stack.create_key(name), secret=made.signing_secret)
+    key, path = await stack.create_key(name), f"/hook?endpoint={made.id}"
+    asked: dict[str, Any] = {"json": {"url": stack.receiver_url + path}}
+    asked["headers"] = {"authorization": f"Bearer {key}"}
+    async with http.post(f"{stack.api_url}/v1/webhook-endpoints", **asked) as answer:
+        assert answer.status == 201, await answer.text()
+        registered = await answer.json()
+    for secret in (made.signing_secret, registered["secret"]):
+        async with http.post(f"{stack.receiver_url}/_receiver/secret", json={"secret": secret}) as answer:
+            assert answer.status == 204, await answer.text()
+    return load.Tenant(
+        name=name,
+        id=made.id,
+        key=key,
+        secret=made.signing_secret,
+        endpoint=path,
+        endpoint_secret=registered["secret"],
+    )
 
 
 async def _progress(callers: load.Load, trouble: faults.Faults, asked: argparse.Namespace) -> None:

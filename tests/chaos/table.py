@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from statistics import mean, median
 
-from chaos.audit import END_ENTRIES, PROMISES, Breach
-from chaos.evidence import Case, Evidence
+from chaos.audit import PROMISES, Breach
+from chaos.evidence import END_ENTRIES, Case, Evidence
 from chaos.faults import Played
 
 SETS_OUT, COMES_BACK = "job.submitting", {"job.put_back", *END_ENTRIES}

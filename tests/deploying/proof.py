@@ -7,8 +7,8 @@ As root, on Linux, with the development environment:
 
 BASE stands for python:3.13-slim-trixie: Debian 13, whose Python is 3.13, without bytecode. Then Postgres,
 Redis and the simulator run out here, and what is in the image runs as its user on a read-only file system:
-migrate twice, API, worker, one job, SIGTERM. Everything is in a temporary folder, and mounts end by
-themselves.
+migrate twice, API, worker, a live job and a test job, SIGTERM. Everything is in a temporary folder, and
+mounts end by themselves.
 """
 # ruff: noqa: T201  what it finds is told
 
@@ -153,12 +153,12 @@ def _prove(image: Stage, settings: dict[str, str], folder: Path) -> None:
         assert api.user() == worker.user() == image.user != "0"
         printed("tenant", "tenants", "create", "shop")
         key = printed("key", "keys", "create", "shop")["key"]
-        job = _call("POST", "/v1/jobs", key, {"input": {"prompt": "Make it winter", "image_urls": [SAMPLE]}})
-        while job["finished_at"] is None:
-            assert time.monotonic() - began < PATIENCE_SECONDS, worker.log.read_text()
-            job = _call("GET", f"/v1/jobs/{job['id']}", key)
-        print(f"job {job['id']} ended as {job['status']}")
-        assert job["status"] == "completed"
+        test_key = printed("test", "keys", "create", "shop", "--test")["key"]
+        live, test = (_completed(each, worker) for each in (key, test_key))
+        (picture,) = test["output"]["images"]
+        with urllib.request.urlopen(picture, timeout=10) as answer:
+            size = len(answer.read())
+        print(f"jobs {live['id']} and {test['id']} completed; the test picture has {size} bytes")
         for container, trouble in ((api, "redis.away"), (worker, "bell.deaf")):
             assert trouble not in container.log.read_text(), "Redis was not heard"
         print(f"after SIGTERM the worker ended in {worker.stop():.1f} s, the API in {api.stop():.1f} s")
@@ -172,6 +172,16 @@ def _prove(image: Stage, settings: dict[str, str], folder: Path) -> None:
     finally:
         api.kill()
         worker.kill()
+
+
+def _completed(key: str, worker: Container) -> Any:
+    began = time.monotonic()
+    job = _call("POST", "/v1/jobs", key, {"input": {"prompt": "Make it winter", "image_urls": [SAMPLE]}})
+    while job["finished_at"] is None:
+        assert time.monotonic() - began < PATIENCE_SECONDS, worker.log.read_text()
+        job = _call("GET", f"/v1/jobs/{job['id']}", key)
+    assert job["status"] == "completed", job
+    return job
 
 
 def _call(method: str, path: str, key: str, body: object = None) -> Any:

@@ -43,6 +43,12 @@ class Command:
         assert result.exit_code == 0, result.stderr
         return result.stdout
 
+    async def refused(self, *arguments: str) -> str:
+        """What it says of why not; it must not succeed."""
+        result = await self(*arguments)
+        assert result.exit_code != 0, result.stdout
+        return result.stderr
+
     async def decoded(self, *arguments: str) -> Any:
         """What it prints as JSON."""
         return json.loads(await self.good(*arguments, "--json"))

@@ -24,6 +24,7 @@ from service.webhooks.addresses import judge
 from service.webhooks.outbox import Event
 from service.webhooks.rules import Rules
 from service.webhooks.schedule import Delivered, Outcome, verdict
+from service.webhooks.secrets import issue
 from service.webhooks.sender import Sender
 from service.webhooks.store import Claimed, Record, again
 from service.webhooks.store.settle import Ended
@@ -120,6 +121,7 @@ class Senders:
     def __init__(self, database: Database, vault: Vault, tenant: Tenant, clock: Callable[[], Any]) -> None:
         self._database, self._vault, self._tenant, self._clock = database, vault, tenant, clock
         self.rules = RULES
+        self.secrets: dict[UUID, str] = {}
 
     @asynccontextmanager
     async def running(
@@ -177,22 +179,25 @@ class Senders:
         tenant: Tenant | None = None,
         mode: str = "live",
     ) -> UUID:
-        """Register one."""
-        endpoint_id = uuid7()
+        """Register one; what signs for it is in `secrets`."""
+        endpoint_id, owner = uuid7(), tenant or self._tenant
         given = {
             "id": endpoint_id,
-            "tenant_id": (tenant or self._tenant).id,
+            "tenant_id": owner.id,
             "mode": mode,
             "url": url,
             "events": list(events),
         }
-        async with self._database.statement() as connection:
+        async with self._database.transaction() as connection:
             await connection.execute(
                 text(
                     "INSERT INTO webhook_endpoints (id, tenant_id, mode, url, description, events, signing)"
                     " VALUES (:id, :tenant_id, :mode, :url, '', :events, 'v1')"
                 ),
                 given,
+            )
+            self.secrets[endpoint_id] = await issue(
+                connection, self._vault, owner.id, endpoint_id=endpoint_id
             )
         return endpoint_id
 

@@ -9,9 +9,9 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from harness.applications import application, client_of
 from litestar import Litestar
 
-from service.api import create_app
 from service.database import Database
 from service.dev.receiver import Delivery, Receiver
 from service.dev.receiver import running as running_receiver
@@ -131,11 +131,9 @@ class Levers:
 async def levers_of(settings: Settings, database: Database, tenant: Tenant) -> AsyncIterator[Levers]:
     """All of it, with nothing running that sends."""
     async with AsyncExitStack() as stack:
-        app = create_app(settings)
+        app = await stack.enter_async_context(application(settings))
         app.state.settings = settings
-        stack.push_async_callback(app.state.parts.close)
-        transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # each has its own words for the same messages
-        api = await stack.enter_async_context(httpx.AsyncClient(transport=transport, base_url=BASE))
+        api = await stack.enter_async_context(client_of(app, BASE))
         levers = Levers(app, api, database, tenant)
         levers.hook = await stack.enter_async_context(running_receiver(levers.receiver)) + "/hook"
         api.headers.update(await levers.key(tenant))

@@ -10,6 +10,7 @@ from harness.world import KEY, World
 from sqlalchemy import text
 
 from service.encryption import Vault
+from service.jobs import pressure, submitter
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.tenants import tokens
@@ -30,6 +31,13 @@ class Own:
 async def give(world: World, tenant: Tenant, token: str, *, vault: Vault = VAULT, places: int = 10) -> UUID:
     async with world.database.transaction() as connection:
         return await tokens.put(connection, vault, tenant.id, token=token, max_in_flight=places)
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for its account waits for two seconds, not for a quarter of a minute."""
+    monkeypatch.setattr(submitter, "ACCOUNT_BACKOFF", 2.0)
+    monkeypatch.setattr(pressure, "ACCOUNT_PAUSE", 2.0)
 
 
 @pytest.fixture

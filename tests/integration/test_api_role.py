@@ -1,5 +1,9 @@
 """How the API gets a role of its own, and who says so when it has none."""
 
+import re
+from pathlib import Path
+
+import asyncpg
 import pytest
 from harness.command import Command
 from structlog.testing import capture_logs
@@ -7,6 +11,7 @@ from structlog.testing import capture_logs
 from service.api import wall
 from service.database import Database
 from service.database.api_role import GROUP, admit
+from service.dev.embedded import Postgres
 from service.ids import uuid7
 
 
@@ -67,6 +72,27 @@ async def test_who_may_not_make_roles_is_told_what_an_administrator_has_to_run(
     async with database.driver() as driver:
         await driver.execute(f"DROP OWNED BY {plain}")
         await driver.execute(f"DROP ROLE {plain}")
+
+
+@pytest.mark.usefixtures("logging_kept")
+async def test_a_plain_owner_migrates_an_empty_server_with_what_it_is_told_to_ask_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_url: str
+) -> None:
+    with Postgres(tmp_path / "postgres") as postgres:
+        administrator = await asyncpg.connect(postgres.url(scheme="postgresql"))
+        await administrator.execute("CREATE ROLE plain LOGIN")
+        await administrator.execute("CREATE DATABASE shop OWNER plain")
+        owner = postgres.url(database="shop").replace("postgres@", "plain@")
+        run = Command(monkeypatch, database_url=owner, redis_url=redis_url)
+        monkeypatch.setenv("EDIT_JOBS_API_DATABASE_URL", owner.replace("plain@", "web:secret@"))
+        for _ in range(2):
+            refused = await run("migrate")
+            assert refused.exit_code == 1
+            asked = re.search(r"CREATE ROLE .*;", refused.stderr)
+            assert asked, refused.stderr
+            await administrator.execute(asked[0])
+        assert "The API may connect as web." in await run.good("migrate")
+        await administrator.close()
 
 
 async def test_the_api_warns_when_its_role_is_behind_no_wall(

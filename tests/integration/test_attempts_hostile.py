@@ -326,7 +326,6 @@ async def test_what_a_receiver_says_can_be_stored_whatever_it_is() -> None:
     assert replace(attempt.record, error=None).response in (b"", b"\0\xff\xd8")
 
 
-@pytest.mark.xfail(strict=True, reason="names are looked up by 32 threads, fewer than one tenant has places")
 async def test_names_whose_servers_never_answer_hold_up_nobody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     real = socket.getaddrinfo

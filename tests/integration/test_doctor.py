@@ -6,15 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness.world import World
+from harness.world import KEY, World
 
 from service.cli.checks import Finding, Health, examine
 from service.database import Database
 from service.database.api_role import admit
 from service.dev.embedded import Redis
+from service.encryption import Vault
 from service.settings import Settings
-from service.tenants import tokens
+from service.tenants import store, tokens
 from service.tenants.models import PLATFORM_TOKEN_ID
+from service.tenants.tenant import Tenant
 
 
 async def examined(settings: Settings, **changed: Any) -> dict[str, Finding]:
@@ -94,11 +96,20 @@ async def test_an_upstream_that_does_not_want_us_is_told(
     assert (found.health, words in found.found) == (health, True), found
 
 
-async def test_what_workers_have_found_of_the_account_is_told(world: World, database: Database) -> None:
+async def test_what_workers_have_found_of_the_account_is_told(
+    world: World, database: Database, tenant: Tenant
+) -> None:
+    async with database.transaction() as connection:
+        own = await tokens.put(connection, Vault.from_text(KEY), tenant.id, token="t", max_in_flight=1)
+        await tokens.report(connection, own, trouble="the token was revoked")
+        name = (await store.one(connection, tenant.id)).name
+    found = (await examined(world.settings))["account"]
+    assert found.found.startswith(f"that of the tenant {name} is turned away"), found
     async with database.statement() as connection:
         await tokens.report(connection, PLATFORM_TOKEN_ID, trouble="no balance")
     found = (await examined(world.settings))["account"]
     assert (found.health, found.found.endswith(": no balance")) == (Health.BAD, True)
+    assert found.found.startswith("the platform's is turned away"), "the one that most depends on comes first"
 
 
 async def test_a_token_that_is_not_set_is_told(world: World) -> None:

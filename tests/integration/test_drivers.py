@@ -67,6 +67,26 @@ async def test_who_finds_none_free_waits_and_then_hears_of_an_outage(database_ur
     await drivers.close()
 
 
+async def test_who_goes_while_a_connection_is_made_leaves_none_behind(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Left to the garbage collector it would be told of, as a warning."""
+
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> $1"
+    async with database.driver() as driver:
+        before = await driver.fetchval(others, driver.get_server_pid())
+        monkeypatch.setattr(asyncpg.Connection, "set_type_codec", never)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3), database.driver():
+                pass
+        async with asyncio.timeout(5):
+            while await driver.fetchval(others, driver.get_server_pid()) > before:
+                await asyncio.sleep(0.02)
+
+
 async def test_after_the_end_those_in_use_are_closed_when_they_come_back(database_url: str) -> None:
     database = Database(database_url, connections=2)
     async with database.driver() as driver:

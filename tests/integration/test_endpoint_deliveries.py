@@ -106,6 +106,37 @@ async def test_what_was_recorded_while_its_endpoint_was_being_disabled_is_held_b
     assert (await senders.delivery())["status"] == "held"
 
 
+async def test_what_was_being_held_while_its_endpoint_was_enabled_is_let_go_by_the_sweep(
+    senders: Senders, database: Database
+) -> None:
+    await senders.endpoint(URL)
+    await senders.tell(None)
+    await senders.execute("UPDATE webhook_deliveries SET status = 'held'")
+    async with database.statement() as connection:
+        assert await sweep.release(connection) == 1
+    assert [one.url for one in await senders.claim()] == [URL]
+
+
+@pytest.mark.parametrize("in_line", [False, True])
+async def test_what_was_recorded_while_its_endpoint_moved_is_sent_where_that_is_now_and_only_once(
+    senders: Senders, in_line: bool
+) -> None:
+    endpoint_id = await senders.endpoint("https://before.example/")
+    await senders.tell(URL)
+    await senders.tell(None)
+    await senders.execute(f"UPDATE webhook_endpoints SET url = '{URL}'")
+    if in_line:
+        await senders.execute("UPDATE webhook_deliveries SET in_line = TRUE")
+        await senders.execute(
+            "INSERT INTO webhook_lanes (tenant_id, origin, ready_at)"
+            " SELECT DISTINCT tenant_id, origin, now() - interval '1 day' FROM webhook_deliveries"
+        )
+    sent = [*await senders.claim(), *await senders.claim()]
+    assert sorted((one.url, one.endpoint_id is None) for one in sent) == [(URL, False), (URL, True)]
+    (cancelled,) = [row for row in await senders.deliveries() if row["status"] == "cancelled"]
+    assert (cancelled["endpoint_id"], cancelled["url"]) == (endpoint_id, "https://before.example/")
+
+
 async def test_what_was_recorded_while_its_endpoint_was_being_removed_is_cancelled(senders: Senders) -> None:
     await senders.endpoint(URL)
     await senders.tell(None)
@@ -193,6 +224,7 @@ async def test_a_fault_of_ours_is_no_failure_of_the_receiver(
 ) -> None:
     unsigned = await another_tenant("without a secret")
     await senders.endpoint(URL, tenant=unsigned)
+    await senders.execute("DELETE FROM webhook_secrets WHERE endpoint_id IS NOT NULL")
     await senders.tell(None, tenant=unsigned)
     with capture_logs():
         async with senders.running():

@@ -391,13 +391,14 @@ async def test_what_comes_unasked_on_a_kept_connection_is_no_answer_to_the_next_
     async def talkative(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if server.connections == 1:
             await server.take(reader)
-            writer.write(OK + OK.replace(b"ok", b"no"))
+            writer.write(OK + OK.replace(b"ok", b"no").replace(b"\r\n", b"\r\nretry-after: 9\r\n", 1))
         await polite(server, reader, writer)
 
     async with serving(talkative) as server, httpx.AsyncClient(transport=Transport()) as client:
         for _ in range(2):
             answer = await client.get(server.url, extensions=options(deadline=5))
             assert answer.text == "ok"
+            assert answer.headers.raw == [(b"content-length", b"2")]
     assert server.connections == 2
 
 
@@ -477,6 +478,13 @@ async def test_what_was_compressed_is_handed_on_as_it_was_before(coding: str, bo
     head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     async with serving(saying(head, body)) as server, httpx.AsyncClient(transport=Transport()) as client:
         assert (await client.get(server.url)).text == "plain"
+
+
+@pytest.mark.parametrize("coding", ["identity", "br"])
+async def test_an_encoding_nobody_asked_for_loses_nothing_of_the_answer(coding: str) -> None:
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {coding}\r\ncontent-length: 5\r\n\r\nplain".encode()
+    async with serving(saying(head)) as server, httpx.AsyncClient(transport=Transport()) as client:
+        assert (await client.get(server.url)).content == b"plain"
 
 
 async def test_what_is_not_compressed_as_it_says_is_unanswered() -> None:

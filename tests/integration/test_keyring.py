@@ -14,6 +14,7 @@ from service.tenants.keyring import REMEMBERED_SECONDS, Keyring
 from service.tenants.tenant import Key, Limits, Operator, Tenant
 
 EXPIRED = text("UPDATE api_keys SET expires_at = now() - interval '1 second' WHERE id = :id")
+UNREVOKED = text("UPDATE api_keys SET revoked_at = NULL WHERE id = :id")
 LAST_USED = text("SELECT last_used_at FROM api_keys WHERE id = :id")
 
 
@@ -110,6 +111,24 @@ async def test_a_key_is_looked_up_again_after_five_seconds_and_not_before(
     assert isinstance(known, Key)
     assert (known.limits.max_keys, known.is_of_disabled) == (100, False)
     with pytest.raises(RevokedKeyError):
+        await ring.check(text_of_key, after=0.001)
+
+
+async def test_a_key_that_ended_is_not_looked_up_at_each_request_either(
+    ring: Ring, database: Database, tenant: Tenant
+) -> None:
+    made, text_of_key = await issued(database, tenant)
+    async with database.transaction() as connection:
+        await issuing.revoke(connection, made.id, reach=issuing.anybodys(), actor="test")
+    with pytest.raises(RevokedKeyError):
+        await ring.check(text_of_key)
+    async with database.transaction() as connection:
+        await connection.execute(EXPIRED, {"id": made.id})
+        await connection.execute(UNREVOKED, {"id": made.id})
+    # That nothing else is said of it shows that it was not looked up.
+    with pytest.raises(RevokedKeyError):
+        await ring.check(text_of_key, after=REMEMBERED_SECONDS - 0.001)
+    with pytest.raises(ExpiredKeyError):
         await ring.check(text_of_key, after=0.001)
 
 

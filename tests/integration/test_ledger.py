@@ -12,7 +12,7 @@ from service.database import Database
 from service.database.driver import Driver
 from service.jobs.job import Job
 from service.jobs.ledger import Ledger
-from service.jobs.lifecycle import COMPLETE, INTEND, START, TAKE, Status
+from service.jobs.lifecycle import CANCEL, COMPLETE, INTEND, START, TAKE, Status
 from service.jobs.store import moves, reads
 from service.jobs.store.claims import Owner, take_waiting
 from service.tenants.models import PLATFORM_TOKEN_ID
@@ -126,6 +126,26 @@ async def test_a_job_that_is_anothers_by_now_is_refused_and_the_others_move(
     assert first is not None
     assert third is not None
     assert {first.status, third.status} == {Status.COMPLETED}
+
+
+async def test_of_two_who_end_a_job_together_the_second_comes_too_late(
+    database: Database, accepted: Accepting, tenant: Tenant
+) -> None:
+    """A read finds it cancelled while somebody's wish to cancel it is answered."""
+    first, second = await running(database, accepted, 2)
+    ended: list[Job] = []
+    book = ledger(database, ended)
+    moved = await asyncio.gather(
+        *(
+            book.move(job, CANCEL, moves.cancel.of(job, asked=False, now=None))
+            for job in (first, second, first)
+        )
+    )
+    assert [job and job.id for job in moved] == [first.id, second.id, None]
+    assert [job.id for job in ended] == [first.id, second.id]
+    async with database.statement() as connection:
+        entries = await reads.timeline(connection, tenant, first.id)
+    assert [entry.type for entry in entries].count("job.cancelled") == 1
 
 
 async def test_a_job_that_cannot_be_written_fails_alone(database: Database, accepted: Accepting) -> None:

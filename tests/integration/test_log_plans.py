@@ -147,7 +147,8 @@ async def test_a_replay_reads_what_is_in_its_window(stored: Stored) -> None:
     given = {
         "tenant_id": stored.tenant.id, "mode": "live", "endpoint_id": stored.usual,
         "since": now - timedelta(minutes=600), "until": now - timedelta(minutes=590),
-        "statuses": ["exhausted", "held"], "missing": True, "limit": 100, "lane": "replay", "now": None,
+        "statuses": ["exhausted", "held"], "missing": True, "limit": 100, "lane": "replay",
+        "now": None, "stem": str(uuid7()),
     }  # fmt: skip
     for role in ROLES:
         assert await stored.blocks(again._REPLAY, role, stored.tenant, given) <= MOST_BLOCKS

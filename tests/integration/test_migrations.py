@@ -2,9 +2,11 @@
 
 import asyncio
 import sys
+from pathlib import Path
 
 import asyncpg
 import pytest
+from harness.command import Command
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import service.jobs.models
@@ -12,6 +14,8 @@ import service.tenants.models
 import service.webhooks.models  # noqa: F401
 from service.database import Database, head, migrate, unmigrate
 from service.database.base import Base
+from service.dev.embedded import Postgres
+from service.ids import uuid7
 from service.jobs.job import Job
 from service.jobs.store.table import JOBS
 
@@ -56,6 +60,43 @@ async def test_migrations_can_be_taken_back_and_made_again(database_url: str) ->
     assert await schema(database_url) == set()
     await asyncio.to_thread(migrate, database_url)
     assert await schema(database_url) == before
+
+
+@pytest.mark.usefixtures("template")  # the group is there, once somebody has migrated
+async def test_who_owns_the_database_and_may_not_make_roles_migrates_there_and_back(
+    postgres: Postgres, empty_database_url: str
+) -> None:
+    plain = f"plain_{uuid7().hex}"
+    name = empty_database_url.partition("?")[0].rpartition("/")[2]
+    owner = await asyncpg.connect(postgres.url("postgres").replace("+asyncpg", ""))
+    await owner.execute(f"CREATE ROLE {plain} LOGIN")
+    await owner.execute(f"ALTER DATABASE {name} OWNER TO {plain}")
+    url = empty_database_url.replace("postgres@", f"{plain}@")
+    for _ in range(2):
+        await asyncio.to_thread(migrate, url)
+        assert await schema(url)
+        await asyncio.to_thread(unmigrate, url)
+        assert await schema(url) == set()
+    await owner.execute(f"ALTER DATABASE {name} OWNER TO postgres")
+    await owner.execute(f"REASSIGN OWNED BY {plain} TO postgres")
+    await owner.close()
+
+
+@pytest.mark.usefixtures("logging_kept")
+async def test_where_nobody_has_made_the_group_migrating_says_who_has_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_url: str
+) -> None:
+    with Postgres(tmp_path / "postgres") as server:
+        administrator = await asyncpg.connect(server.url("postgres").replace("+asyncpg", ""))
+        await administrator.execute("CREATE ROLE plain LOGIN")
+        await administrator.execute("CREATE DATABASE plain OWNER plain")
+        run = Command(monkeypatch, database_url=server.url("plain", role="plain"), redis_url=redis_url)
+        refused = await run("migrate")
+        assert refused.exit_code == 1
+        assert "CREATE ROLE edit_jobs_api NOLOGIN" in refused.stderr
+        await administrator.execute("CREATE ROLE edit_jobs_api NOLOGIN")
+        await run.good("migrate")
+        await administrator.close()
 
 
 async def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:

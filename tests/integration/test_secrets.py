@@ -28,7 +28,7 @@ VALUES (:id, :tenant_id, 'live', 'https://example.com/' || CAST(:id AS uuid), ''
 
 async def rotate(database: Database, owner: Owner, *, grace: float) -> list[str]:
     async with database.transaction() as connection:
-        found = await secrets.rotate(connection, VAULT, owner, grace_seconds=grace)
+        found = await secrets.rotate(connection, VAULT, owner, grace_seconds=grace, actor="test")
     return [one.secret for one in found]
 
 
@@ -137,7 +137,7 @@ async def test_the_first_key_is_made_once_however_many_need_it(database: Databas
 async def test_a_rotated_key_signs_and_is_published_until_its_grace_is_over(database: Database) -> None:
     async def rotated(grace: float) -> list[service_keys.Published]:
         async with database.transaction() as connection:
-            return await service_keys.rotate(connection, VAULT, grace_seconds=grace)
+            return await service_keys.rotate(connection, VAULT, grace_seconds=grace, actor="test")
 
     (first,) = await rotated(60)
     both = await rotated(60)
@@ -157,7 +157,7 @@ async def test_everything_sealed_is_sealed_anew_in_small_steps(
     token = uuid7()
     async with database.transaction() as connection:
         known = [await secrets.issue(connection, VAULT, tenant.id) for _ in range(5)]
-        await service_keys.rotate(connection, VAULT, grace_seconds=60)
+        await service_keys.rotate(connection, VAULT, grace_seconds=60, actor="test")
         await connection.execute(
             text("INSERT INTO upstream_tokens (id, tenant_id, sealed, max_in_flight) VALUES (:i, :t, :s, 1)"),
             {"i": token, "t": tenant.id, "s": VAULT.seal(b"token", row=token)},

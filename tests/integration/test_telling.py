@@ -17,7 +17,8 @@ def registering(world: World) -> Senders:
 
 async def test_an_endpoint_is_told_of_the_beginning_too_if_it_wants_that(world: World) -> None:
     wanted = ["job.submitted", "job.in_progress", "job.completed"]
-    await registering(world).endpoint(world.hook, events=wanted)
+    senders = registering(world)
+    world.receiver.trust(senders.secrets[await senders.endpoint(world.hook, events=wanted)])
     world.hook, hook = "https://127.0.0.1:9/nobody", world.hook
     world.start()
     await world.ended(await world.accept("a lake", callback_events=["job.failed"]))
@@ -48,7 +49,7 @@ async def test_every_end_is_on_the_feed_in_its_place(world: World) -> None:
 async def test_a_job_shows_the_delivery_to_its_own_url_also_where_that_is_an_endpoints(world: World) -> None:
     senders = registering(world)
     await senders.endpoint("https://127.0.0.1:9/nobody")
-    await senders.endpoint(world.hook)
+    world.receiver.trust(senders.secrets[await senders.endpoint(world.hook)])
     world.start()
     job = await world.ended(await world.accept("a lake"))
     await world.told(1)

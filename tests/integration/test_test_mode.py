@@ -4,17 +4,25 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from harness.world import PUBLIC, World
+from harness.world import KEY, PUBLIC, World
 
+from service.encryption import Vault
 from service.jobs.lifecycle import Status
 from service.tenants.models import SCRIPTED_TOKEN_ID
 from service.tenants.tenant import Tenant
+from service.webhooks import secrets
 
 
 @pytest.fixture
 async def tester(world: World) -> AsyncIterator[Tenant]:
-    """The tenant as one of its test keys reaches it; the upstream is never asked."""
+    """The tenant as one of its test keys reaches it; the upstream is never asked.
+
+    What is told of its jobs is signed with a secret of their own.
+    """
     await world.fault(down=True)
+    async with world.database.transaction() as connection:
+        (own,) = await secrets.own(connection, Vault.from_text(KEY), world.tenant.id, "test")
+    world.receiver.trust(own.secret)
     yield Tenant(id=world.tenant.id, mode="test")
     stats = await world.stats()
     assert sum(stats["calls"].values()) == 0

@@ -158,6 +158,8 @@ async def test_secrets_are_sealed_anew_and_the_doctor_says_when_that_is_due(
 async def test_a_signing_key_is_rotated_and_both_are_published(run: Run, levers: Levers) -> None:
     (before,) = (await levers.api.get("/.well-known/webhook-keys.json")).json()["keys"]
     made = await decoded(run, "secrets", "rotate-signing-key")
+    (entry,) = await decoded(run, "audit", "--limit", "1")
+    assert (entry["action"], entry["data"]["key_id"]) == ("signing_key.rotated", made["id"])
     assert made["in_force"] == [before["kid"], made["id"]]
     (only,) = (await decoded(run, "secrets", "rotate-signing-key", "--grace-seconds", "0"))["in_force"]
     async with levers.database.statement() as connection:

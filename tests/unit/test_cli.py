@@ -1,4 +1,5 @@
 import base64
+import itertools
 import json
 import os
 import re
@@ -96,6 +97,20 @@ def test_every_command_says_what_it_does(command: list[str]) -> None:
     result = run(*command, "--help")
     assert result.exit_code == 0
     assert re.search(r"Usage: .*\n\s*\n +[A-Z][^\n]{10,}", result.stdout), result.stdout
+
+
+def test_help_flows_to_the_width_of_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    said = run("secrets", "reencrypt", "--help").stdout.partition("╭")[0].splitlines()
+    paragraph = [line.strip() for line in said if line.strip()][3:]
+    assert len(paragraph) > 2
+    for line, following in itertools.pairwise(paragraph):
+        assert len(f" {line} {following.split()[0]} ") > 80, "broken where there was room"
+
+
+def test_help_on_limits_names_defaults_only_where_they_are_given() -> None:
+    assert "100 keys" in run("tenants", "create", "--help").stdout
+    assert "default" not in run("tenants", "set", "--help").stdout
 
 
 def test_the_version_is_told() -> None:
@@ -226,6 +241,18 @@ def test_a_change_of_nothing_says_what_can_be_changed() -> None:
     result = run("tenants", "set", "shop")
     assert result.exit_code == 2
     assert "--max-in-flight" in result.stderr
+
+
+@pytest.mark.usefixtures("_postgres_away")
+def test_a_workers_port_in_use_is_named_with_its_setting(
+    monkeypatch: pytest.MonkeyPatch, taken_port: int
+) -> None:
+    monkeypatch.setenv("EDIT_JOBS_UPSTREAM_TOKEN", "tok")
+    monkeypatch.setenv("EDIT_JOBS_METRICS_PORT", str(taken_port))
+    result = run("worker")
+    assert result.exit_code == 1
+    assert f"port {taken_port}" in result.stderr
+    assert "choose one with EDIT_JOBS_METRICS_PORT" in result.stderr
 
 
 @pytest.mark.usefixtures("_postgres_away")

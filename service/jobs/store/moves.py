@@ -65,11 +65,14 @@ class Write:
 
 
 async def make(connection: AnyConnection, writes: Sequence[Write]) -> list[Job | None]:
-    """Make moves that share a statement; of each the job after it, or None when its guard refused."""
+    """Make moves that share a statement; of each the job after it, or None when its guard refused.
+
+    A job that comes twice is moved once, and the second time its guard refuses, as it would a moment later.
+    """
     given = {name: [write.given[name] for write in writes] for name in writes[0].given}
     rows = await connection.execute(writes[0].statement, given)
     moved = {job.id: job for job in map(Job.of, rows)}
-    return [moved.get(write.job.id) for write in writes]
+    return [moved.pop(write.job.id, None) for write in writes]
 
 
 class _Making(Generic[Given]):

@@ -53,26 +53,28 @@ _RELEASE = text(
 )
 _AFRESH = f"""
     status = 'pending', in_line = TRUE, origin = 'replay:' || regexp_replace(delivery.origin, '^replay:', ''),
-    due_at = {NOW}, gives_up_at = {NOW} + {_AGE}, past_attempts = attempts, reason = NULL, finished_at = NULL
+    gives_up_at = {NOW} + {_AGE}, past_attempts = attempts, reason = NULL, finished_at = NULL
 """
 # One that is about to be made needs no second one. What was erased cannot be sent.
 _REDELIVER = text(
     f"""
-    UPDATE webhook_deliveries AS delivery SET {_AFRESH}
+    UPDATE webhook_deliveries AS delivery SET {_AFRESH}, due_at = {NOW}
     FROM events AS event
     WHERE delivery.id = :id AND delivery.tenant_id = :tenant_id AND delivery.mode = :mode
       AND delivery.status <> 'delivering' AND event.id = delivery.event_id AND event.body IS NOT NULL
     RETURNING delivery.origin
     """
 )
-# Oldest first, so that whoever replays in steps goes on where the last one ended.
+# Oldest first, so that whoever replays in steps goes on where the last one ended; due since they happened, so
+# that they are sent in that order too.
 _REPLAY = text(
     f"""
     WITH endpoint AS (
         SELECT id, tenant_id, mode, url, events FROM webhook_endpoints
         WHERE id = :endpoint_id AND tenant_id = :tenant_id AND mode = :mode
     ), missed AS MATERIALIZED (
-        SELECT event.id AS event_id, event.job_id, event.tenant_id, event.mode, delivery.id, endpoint.url
+        SELECT event.id AS event_id, event.job_id, event.tenant_id, event.mode, event.created_at, delivery.id,
+               endpoint.url
         FROM endpoint
         JOIN events AS event ON event.tenant_id = endpoint.tenant_id AND event.mode = endpoint.mode
              AND event.type = ANY (endpoint.events)
@@ -86,14 +88,14 @@ _REPLAY = text(
                         AND delivery.status = ANY (CAST(:statuses AS text[])) END
         ORDER BY event.created_at, event.id LIMIT :limit
     ), again AS (
-        UPDATE webhook_deliveries AS delivery SET {_AFRESH}
+        UPDATE webhook_deliveries AS delivery SET {_AFRESH}, due_at = missed.created_at
         FROM missed WHERE delivery.id = missed.id AND delivery.status NOT IN ('pending', 'delivering')
         RETURNING delivery.id
     ), made AS (
         INSERT INTO webhook_deliveries (id, tenant_id, mode, event_id, job_id, endpoint_id, url, origin,
                                         in_line, due_at, gives_up_at, created_at)
         SELECT {id_like(":stem")}, tenant_id, mode, event_id, job_id, :endpoint_id, url, :lane, TRUE,
-               {NOW}, {NOW} + {_AGE}, {NOW}
+               created_at, {NOW} + {_AGE}, {NOW}
         FROM missed WHERE id IS NULL
         ON CONFLICT DO NOTHING
         RETURNING id

@@ -14,11 +14,14 @@ from sqlalchemy import text
 
 from service.database import AnyConnection, take_lock
 from service.webhooks.lanes import Due, Key, Lane, Look
+from service.webhooks.store import moving
 from service.webhooks.store.table import NOBODYS, NOW
 
 # Any numbers: they part this lock from others taken in the same database.
 _LOCK = "SELECT pg_advisory_xact_lock(7346012, 1)"
 
+MOVED = "moved"
+"""Of what is put aside: its endpoint has another URL now, and it is looked at again when it has too."""
 MOST_LOOKED_AT = 400
 """Due deliveries that stand in no line. Each is looked at once: after that it is taken, or stands in one."""
 MOST_LANES = 100
@@ -36,14 +39,16 @@ _LOOK = text(
         SELECT tenant_id, origin FROM webhook_lanes
         WHERE ready_at <= (SELECT now FROM clock) ORDER BY ready_at LIMIT {MOST_LANES}
     ), due AS MATERIALIZED (
-        (SELECT tenant_id, origin, id, endpoint_id, due_at, in_line, FALSE AS is_ready FROM webhook_deliveries
+        (SELECT tenant_id, origin, id, endpoint_id, url, due_at, in_line, FALSE AS is_ready
+         FROM webhook_deliveries
          WHERE status = 'pending' AND NOT in_line AND due_at <= (SELECT now FROM clock)
          ORDER BY due_at LIMIT {MOST_LOOKED_AT})
         UNION ALL
-        SELECT ready.tenant_id, ready.origin, line.id, line.endpoint_id, line.due_at, line.in_line, TRUE
+        SELECT ready.tenant_id, ready.origin, line.id, line.endpoint_id, line.url, line.due_at, line.in_line,
+               TRUE
         FROM ready LEFT JOIN LATERAL (
             SELECT * FROM (
-                SELECT id, endpoint_id, due_at, in_line FROM webhook_deliveries
+                SELECT id, endpoint_id, url, due_at, in_line FROM webhook_deliveries
                 WHERE status = 'pending' AND in_line AND due_at <= (SELECT now FROM clock)
                   AND tenant_id = ready.tenant_id AND origin = ready.origin
                 ORDER BY due_at LIMIT {MOST_OF_A_LANE + 1}
@@ -62,7 +67,8 @@ _LOOK = text(
            lane.failures, due.id, due.due_at, due.in_line, due.is_ready, (SELECT now FROM clock) AS now,
            CASE WHEN due.endpoint_id IS NULL THEN NULL
                 WHEN endpoint.id IS NULL THEN 'cancelled'
-                WHEN endpoint.disabled_at IS NOT NULL THEN 'held' END AS aside
+                WHEN endpoint.disabled_at IS NOT NULL THEN 'held'
+                WHEN endpoint.url <> due.url THEN '{MOVED}' END AS aside
     FROM lanes
     LEFT JOIN due USING (tenant_id, origin)
     LEFT JOIN under_way USING (tenant_id, origin)
@@ -211,7 +217,12 @@ async def line_up(connection: AnyConnection, due: Collection[UUID]) -> None:
 
 
 async def put_aside(connection: AnyConnection, due: Collection[UUID], status: str, *, at: datetime) -> None:
-    """Make them `held` or `cancelled`: nothing is sent to their endpoint any more."""
+    """Make them `held` or `cancelled`: nothing is sent to their endpoint any more; or let them go where it is
+    now.
+    """
+    if status == MOVED:
+        await moving.move_these(connection, due, at=at)
+        return
     await connection.execute(_PUT_ASIDE, {"ids": list(due), "status": status, "at": at})
 
 

@@ -14,8 +14,7 @@ from service.webhooks.endpoint import MOST_COUNTED, Endpoint
 from service.webhooks.forms import Registration
 from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.models import EndpointRow
-from service.webhooks.store.again import STEP
-from service.webhooks.store.table import NOBODYS, NOW
+from service.webhooks.store.table import NOW
 
 ENDPOINTS = cast("Table", EndpointRow.__table__)
 
@@ -73,29 +72,6 @@ _DISABLE = text(
     """
 )
 
-# A URL gets an event once: what goes to the new one already, as a job's own, is not sent there twice.
-_MOVE = text(
-    f"""
-    WITH locked AS MATERIALIZED (
-        SELECT id, event_id, EXISTS (SELECT FROM webhook_deliveries AS other
-                           WHERE other.event_id = delivery.event_id AND md5(other.url) = md5(:url)) AS is_told
-        FROM webhook_deliveries AS delivery
-        WHERE tenant_id = :tenant_id AND endpoint_id = :id AND url <> :url
-          AND status IN ('pending', 'delivering', 'held')
-        LIMIT {STEP} FOR UPDATE SKIP LOCKED
-    ), few AS (
-        SELECT id, is_told OR row_number() OVER (PARTITION BY event_id ORDER BY id) > 1 AS is_told FROM locked
-    ), cancelled AS (
-        UPDATE webhook_deliveries AS delivery
-        SET status = 'cancelled', in_line = FALSE, finished_at = {NOW}, {NOBODYS}
-        FROM few WHERE delivery.id = few.id AND is_told
-    ), moved AS (
-        UPDATE webhook_deliveries AS delivery SET url = :url
-        FROM few WHERE delivery.id = few.id AND NOT is_told
-    )
-    SELECT count(*) FROM few
-    """
-)
 _FORGIVE = text("UPDATE webhook_endpoints SET failing_since = NULL, failed_events = 0 WHERE id = :id")
 _TRUST = text(
     f"""
@@ -160,13 +136,6 @@ async def write(connection: Connection, endpoint: Endpoint, values: Mapping[str,
 async def disable(connection: Connection, endpoint: Endpoint, *, reason: str, now: datetime | None) -> None:
     """From now on; the caller holds what is to be sent."""
     await connection.execute(_DISABLE, {"id": endpoint.id, "reason": reason, "now": now})
-
-
-async def move(connection: Connection, endpoint: Endpoint, *, now: datetime | None) -> int:
-    """What has not arrived goes to the URL that the endpoint has now; returns how many, `STEP` at most."""
-    given = {"id": endpoint.id, "tenant_id": endpoint.tenant_id, "url": endpoint.url, "now": now}
-    count: int = (await connection.execute(_MOVE, given)).scalar_one()
-    return count
 
 
 async def trust(connection: Connection, endpoint: Endpoint, *, now: datetime | None) -> None:

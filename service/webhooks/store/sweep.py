@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import TextClause, text
 
 from service.database import AnyConnection
+from service.webhooks.lanes import REPLAY
 from service.webhooks.store.table import NOBODYS, NOW
 
 MOST = 1000
@@ -45,6 +46,21 @@ _HOLD = text(
                      LIMIT {MOST} FOR UPDATE SKIP LOCKED
                  ) AS waiting
                  WHERE endpoint.disabled_at IS NOT NULL LIMIT {MOST})
+    RETURNING id
+    """
+)
+
+# What was being held while its endpoint was enabled.
+_RELEASE = text(
+    f"""
+    UPDATE webhook_deliveries
+    SET status = 'pending', origin = '{REPLAY}endpoint:' || endpoint_id
+    WHERE id IN (SELECT waiting.id FROM webhook_endpoints AS endpoint CROSS JOIN LATERAL (
+                     SELECT id FROM webhook_deliveries
+                     WHERE endpoint_id = endpoint.id AND status = 'held'
+                     LIMIT {MOST} FOR UPDATE SKIP LOCKED
+                 ) AS waiting
+                 WHERE endpoint.disabled_at IS NULL LIMIT {MOST})
     RETURNING id
     """
 )
@@ -102,6 +118,11 @@ async def exhaust(connection: AnyConnection, *, now: datetime | None) -> int:
 async def hold(connection: AnyConnection) -> int:
     """Hold what still waits for endpoints that are disabled; returns how many."""
     return await _count(connection, _HOLD)
+
+
+async def release(connection: AnyConnection) -> int:
+    """Let go what is held for endpoints that are enabled; returns how many."""
+    return await _count(connection, _RELEASE)
 
 
 async def find_strays(connection: AnyConnection, *, now: datetime | None) -> int:

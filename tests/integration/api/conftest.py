@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
+from harness.applications import application, client_of
 from harness.levers import Levers, levers_of
 from litestar import Litestar
 
-from service.api import create_app
 from service.database import Database
 from service.settings import Settings
 from service.tenants.issuing import Wish, issue, issue_to_operator
@@ -39,16 +39,15 @@ def new_settings(database_url: str, api_database_url: str, redis_url: str) -> Ca
 @pytest.fixture
 async def app(new_settings: Callable[..., Settings]) -> AsyncIterator[Litestar]:
     """The application as it usually is."""
-    app = create_app(new_settings())
-    yield app
-    # Not by its lifespan: that has to be left in the task that entered it, and a fixture is not.
-    await app.state.parts.close()
+    # Without its lifespan: that has to be left in the task that entered it, and a fixture is not.
+    async with application(new_settings()) as app:
+        yield app
 
 
 @pytest.fixture
 async def stranger(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a key."""
-    async with client_of(app) as client:
+    async with client_of(app, PUBLIC_URL) as client:
         yield client
 
 
@@ -58,16 +57,14 @@ def serving(new_settings: Callable[..., Settings]) -> Serving:
 
     @asynccontextmanager
     async def serve(**given: Any) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(new_settings(**given))
-        async with app.lifespan(), client_of(app) as client:
+        async with (
+            application(new_settings(**given)) as app,
+            app.lifespan(),
+            client_of(app, PUBLIC_URL) as client,
+        ):
             yield client
 
     return serve
-
-
-def client_of(app: Litestar) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # each has its own words for the same messages
-    return httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL)
 
 
 @pytest.fixture
@@ -90,7 +87,7 @@ async def operator(app: Litestar, database: Database) -> AsyncIterator[httpx.Asy
     """A client with an operator's key."""
     async with database.transaction() as connection:
         _, key = await issue_to_operator(connection, Wish(name="test"), actor="test")
-    async with client_of(app) as client:
+    async with client_of(app, PUBLIC_URL) as client:
         client.headers["Authorization"] = f"Bearer {key}"
         yield client
 

@@ -129,6 +129,10 @@ async def test_an_upstream_token_is_sealed_rotated_and_removed_and_never_shown(
     async with database.transaction() as connection:
         await tokens.report(connection, own.id, trouble="no balance")
     assert (await operator.get(url)).json()["upstream_token"]["trouble"] == "no balance"
+    # Anybody may ask how the service is: hears that there is trouble, and nothing of whose or why.
+    ready = await operator.get("/health/ready")
+    assert "1 of the tenants' own accounts" in ready.json()["degraded"][0]
+    assert "no balance" not in ready.text
     for _ in range(2):
         assert (await operator.delete(f"{url}/upstream-token")).status_code == 204
     assert (await operator.get(url)).json()["upstream_token"] is None

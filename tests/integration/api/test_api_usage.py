@@ -167,6 +167,7 @@ async def test_without_days_the_last_thirty_are_shown(api: httpx.AsyncClient, st
         ("from=2026-01-02&to=2026-01-01", "from must be 1 to 366 days before to."),
         ("from=2025-01-01&to=2026-01-03", "from must be 1 to 366 days before to."),
         ("by=status", "by must be day or model, not 'status'."),
+        ("by=", "by must be day or model, not ''."),
         ("by=day&by=model", "by can be given once."),
         ("since=2026-01-01", "Not a parameter of this call: 'since'; there are: from, to, by."),
     ],

@@ -56,7 +56,7 @@ async def use_all_of_it(levers: Levers) -> tuple[list[str], list[bytes]]:
             text("INSERT INTO upstream_tokens (id, tenant_id, sealed, max_in_flight) VALUES (:i, :t, :s, 1)"),
             {"i": row, "t": levers.tenant.id, "s": vault.seal(token.encode(), row=row)},
         )
-        await service_keys.rotate(connection, vault, grace_seconds=60)
+        await service_keys.rotate(connection, vault, grace_seconds=60, actor="test")
         private = [key.private_bytes_raw() for key in await service_keys.live(connection, vault)]
     known.append(levers.api.headers["Authorization"].removeprefix("Bearer "))
     return known, private

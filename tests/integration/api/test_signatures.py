@@ -15,9 +15,9 @@ import standardwebhooks
 import svix
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from harness.applications import application
 from litestar import Litestar
 
-from service.api import create_app
 from service.database import Database
 from service.dev.receiver import Delivery, Receiver
 from service.dev.receiver import running as running_receiver
@@ -40,9 +40,8 @@ class Sent:
 
 @pytest.fixture
 async def app(new_settings: Any) -> AsyncIterator[Litestar]:
-    app = create_app(new_settings(webhook_allowed_networks="127.0.0.0/8"))
-    yield app
-    await app.state.parts.close()
+    async with application(new_settings(webhook_allowed_networks="127.0.0.0/8")) as app:
+        yield app
 
 
 @pytest.fixture
@@ -68,7 +67,7 @@ async def messages(
         sent["rotation"] = await send(plain, plain["secret"], await rotate(plain))
         fresh = await rotate(both)
         async with database.transaction() as connection:
-            await service_keys.rotate(connection, app.state.parts.vault, grace_seconds=60)
+            await service_keys.rotate(connection, app.state.parts.vault, grace_seconds=60, actor="test")
         sent["rotation with v1a"] = await send(both, both["secret"], fresh)
     return sent
 

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from service.database import Database
+from service.tenants import audit
 from service.tenants.tenant import Tenant
 from service.webhooks.models import DISABLED_REASONS
 
@@ -191,8 +192,28 @@ async def test_a_rotated_secret_is_shown_once_and_the_ends_of_those_before_it(ap
     assert rotated["expires_at"] is None
     assert [list(one) for one in rotated["previous"]] == [["created_at", "expires_at"]]
     assert (await api.post(url, json={"grace_seconds": 0})).json()["previous"] == []
+    said_to_be_json = await api.post(url, headers={"content-type": "application/json"})
+    assert said_to_be_json.status_code == 200
     wrong = await api.post(url, json={"grace_seconds": 10_000_000, "why": 1})
     assert [fault["pointer"] for fault in wrong.json()["errors"]] == ["/grace_seconds", "/why"]
+
+
+async def test_who_rotated_which_secret_stands_in_the_audit_log(
+    api: httpx.AsyncClient, database: Database, tenant: Tenant
+) -> None:
+    made = await register(api)
+    answers = [
+        await api.post(f"{PATH}/{made['id']}/rotate-secret", json={"grace_seconds": 0}),
+        await api.post("/v1/signing-secret/rotate"),
+    ]
+    async with database.transaction() as connection:
+        entries = await audit.page(connection, tenant_id=tenant.id, limit=2)
+    assert [(one.action, one.data) for one in entries] == [
+        ("secret.rotated", {"mode": "live", "grace_seconds": 86_400}),
+        ("secret.rotated", {"endpoint_id": made["id"], "grace_seconds": 0}),
+    ]
+    assert all(one.actor.startswith("key:") for one in entries)
+    assert not [one for one in answers if one.json()["secret"] in str(entries)]
 
 
 async def test_reading_needs_webhooks_read_and_changing_webhooks_write(

@@ -1,10 +1,12 @@
 """Endpoints that are disabled, enabled, moved and removed while there is something to send; and replay."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from harness.levers import ENDPOINTS, Levers
+from sqlalchemy import text
 
 
 def str_of(at: datetime) -> str:
@@ -57,6 +59,16 @@ async def test_a_replay_is_not_in_the_way_of_fresh_deliveries(levers: Levers) ->
         ids = [one.headers["webhook-id"] for one in await levers.came(endpoint, 81)]
     assert ids.index(str(fresh.id)) < 70
     assert sorted(ids[40:]) == sorted([*(str(event.id) for event in old), str(fresh.id)])
+
+
+async def test_a_replay_waits_for_nobody_who_changes_the_endpoint_nor_they_for_it(levers: Levers) -> None:
+    """Senders do, under a lock that all of them take: it would hold up every tenant's deliveries."""
+    endpoint = await levers.endpoint()
+    await levers.tell()
+    async with levers.database.transaction() as connection:
+        await connection.execute(text("SELECT FROM webhook_endpoints FOR UPDATE"))
+        async with asyncio.timeout(10):
+            assert await levers.replay(endpoint) == 0
 
 
 async def test_only_what_is_in_the_window_is_replayed(levers: Levers) -> None:

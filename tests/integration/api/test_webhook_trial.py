@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from harness.applications import application, client_of
 from sqlalchemy import text
 from standardwebhooks import Webhook
 
-from service.api import create_app
 from service.database import Database
 from service.dev.receiver import Receiver
 from service.dev.receiver import running as running_receiver
@@ -32,12 +32,20 @@ async def hook(receiver: Receiver) -> AsyncIterator[str]:
 @pytest.fixture
 async def inside(new_settings: Any, api: httpx.AsyncClient) -> AsyncIterator[httpx.AsyncClient]:
     """The API where this machine may be called."""
-    app = create_app(new_settings(webhook_allowed_networks="127.0.0.0/8"))
-    transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # each has its own words for the same messages
-    async with httpx.AsyncClient(transport=transport, base_url=api.base_url, headers=api.headers) as client:
+    settings = new_settings(webhook_allowed_networks="127.0.0.0/8")
+    async with application(settings) as app, client_of(app, str(api.base_url)) as client:
+        client.headers.update(api.headers)
         yield client
-    # Not by its lifespan: that has to be left in the task that entered it, and a fixture is not.
-    await app.state.parts.close()
+
+
+async def test_it_is_signed_with_the_new_secret_as_soon_as_that_is_known(
+    inside: httpx.AsyncClient, receiver: Receiver, hook: str
+) -> None:
+    url = f"{PATH}/{(await inside.post(PATH, json={'url': hook})).json()['id']}"
+    await inside.post(f"{url}/test")
+    receiver.trust((await inside.post(f"{url}/rotate-secret", json={"grace_seconds": 0})).json()["secret"])
+    await inside.post(f"{url}/test")
+    assert [one.verified for one in receiver.deliveries] == [False, True]
 
 
 async def test_it_arrives_signed_as_a_real_one(
