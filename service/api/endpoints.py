@@ -5,14 +5,13 @@ from uuid import UUID
 from litestar import delete, get, patch, post
 from litestar.params import FromPath
 
-from service import ids
 from service.api import query
 from service.api.accepting import Asked
 from service.api.answer import Answer
 from service.api.auth import needs
 from service.api.body import json_body, json_or_nothing
 from service.api.parts import Parts
-from service.errors import NotFoundError
+from service.api.paths import an_id
 from service.webhooks import endpoints, replay
 from service.webhooks.endpoint import document
 from service.webhooks.forms import read_replay, read_rotation
@@ -126,6 +125,4 @@ HANDLERS = [
 
 
 def _id(text: str) -> UUID:
-    if (endpoint_id := ids.read(text)) is None:
-        raise NotFoundError("There is no such webhook endpoint: ids are UUIDs.")
-    return endpoint_id
+    return an_id(text, of="webhook endpoint")
