@@ -7,10 +7,9 @@ from litestar import Request, delete, get, patch, post, put
 from litestar.params import FromPath
 
 from service.api import query
-from service.api.answer import Answer
+from service.api.answer import UNSTORED, Answer
 from service.api.auth import operator
 from service.api.body import json_body
-from service.api.keys import UNSTORED
 from service.api.listing import page, page_of, page_of_log
 from service.api.parts import Parts
 from service.api.paths import an_id

@@ -5,10 +5,10 @@ from litestar.params import FromPath
 
 from service.api import query
 from service.api.admin import PATH, ByOperator, a_tenant
-from service.api.answer import Answer
+from service.api.answer import UNSTORED, Answer
 from service.api.auth import operator
 from service.api.body import json_body
-from service.api.keys import UNSTORED, document
+from service.api.keys import document
 from service.api.listing import page, page_of
 from service.api.parts import Parts
 from service.api.paths import an_id

@@ -7,7 +7,7 @@ from litestar.params import FromPath
 
 from service.api import query
 from service.api.accepting import Asked
-from service.api.answer import Answer
+from service.api.answer import UNSTORED, Answer
 from service.api.auth import needs
 from service.api.body import json_body, json_or_nothing
 from service.api.parts import Parts
@@ -17,8 +17,6 @@ from service.webhooks.endpoint import document
 from service.webhooks.forms import read_replay, read_rotation
 
 PATH = "/v1/webhook-endpoints"
-UNSTORED = {"Cache-Control": "no-store"}
-"""For answers with a secret in them."""
 
 
 @post(PATH, before_request=needs("webhooks:write", makes_work=True))

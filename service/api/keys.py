@@ -7,7 +7,7 @@ from litestar.params import FromPath
 
 from service.api import query
 from service.api.accepting import Asked
-from service.api.answer import Answer
+from service.api.answer import UNSTORED, Answer
 from service.api.auth import needs
 from service.api.body import json_body
 from service.api.listing import page, page_of
@@ -19,8 +19,6 @@ from service.tenants import forms, issuing
 from service.tenants.issuing import KeyRecord
 
 PATH = "/v1/api-keys"
-UNSTORED = {"Cache-Control": "no-store"}
-"""For answers with a secret in them."""
 
 
 @post(PATH, before_request=needs("keys:write"))
