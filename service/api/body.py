@@ -39,9 +39,9 @@ async def json_body(request: Request[Any, Any, Any]) -> object:
 
 async def json_or_nothing(request: Request[Any, Any, Any]) -> object:
     """The same for a call whose body may be left out: an empty object then."""
-    said = (header(request.scope, name) for name in (b"content-type", b"transfer-encoding"))
-    is_empty = header(request.scope, b"content-length") in (None, "0") and not any(said)
-    return {} if is_empty else await json_body(request)
+    # RFC 9112, 6.3: a request without either has no body, whatever its content type says of one.
+    length, coding = (header(request.scope, name) for name in (b"content-length", b"transfer-encoding"))
+    return {} if length in (None, "0") and coding is None else await json_body(request)
 
 
 async def _read(request: Request[Any, Any, Any]) -> bytes:

@@ -14,6 +14,7 @@ from litestar.handlers import HTTPRouteHandler
 from service.api.auth import scope_of
 from service.api.sampling import sample
 from service.schema.storable import INT64_MAX, INT64_MIN
+from service.tenants.keys import ADMIN
 
 TAGS = (
     ("Jobs", "Ask for edits, and see what becomes of them.", ("/v1/jobs",)),
@@ -49,7 +50,7 @@ HEADERS: dict[str, Any] = {
         "example": "GET, OPTIONS, POST",
     },
     "RateLimit-Limit": {
-        "description": "Requests that the tenant may make in a second; missing if no key was found.",
+        "description": "Requests that the tenant may make in a second; missing if no key of it was found.",
         "schema": {"type": "integer", "minimum": 1},
     },
     "RateLimit-Remaining": {
@@ -87,8 +88,14 @@ def finish(document: dict[str, Any], handlers: Iterable[HTTPRouteHandler]) -> di
         told["tags"] = [_tag(path)]
         if (scope := scope_of(handler.before_request)) is not None:
             told["security"] = [{"key": [scope] if scope else []}]
-        for status, answer in told["responses"].items():
-            _add_headers(answer, status, is_counted=told.get("security") != [])
+        # Only what tenants ask is counted.
+        is_counted = scope not in (None, ADMIN)
+        if not is_counted:
+            told["responses"].pop("429", None)
+        told["responses"] = {
+            status: answer | {"headers": _headers(status, is_counted=is_counted) | answer.get("headers", {})}
+            for status, answer in told["responses"].items()
+        }
         _bound_parameters(told.get("parameters", ()))
     document["components"]["responses"] = _shared(document)
     for path in document["paths"].values():
@@ -122,10 +129,9 @@ def _tag(path: str) -> str:
     return next(name for name, _, begins in TAGS if path.startswith(begins))
 
 
-def _add_headers(answer: dict[str, Any], status: str, *, is_counted: bool) -> None:
+def _headers(status: str, *, is_counted: bool) -> dict[str, Any]:
     names = ["X-Request-Id", *_ONLY_OF.get(status, []), *(_RATE if is_counted and status != "401" else ())]
-    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-    answer["headers"] = headers | answer.get("headers", {})
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _shared(document: Mapping[str, Any]) -> dict[str, Any]:

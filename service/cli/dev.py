@@ -38,7 +38,8 @@ TO_TRY = r"""
     }}' | tee /dev/stderr | sed 's/.*"id":"\([^"]*\)".*/\1/')
   curl -sw '\n' -X POST {api}/v1/jobs/$SLOW/cancel -H "$AUTH"
 
-  # Jobs outlive their worker: the next one goes on with them
+  # Jobs that were submitted outlive their worker: the next one goes on with them
+  while curl -s {api}/v1/jobs/$JOB -H "$AUTH" | grep -qE '"(accepted|submitting)"'; do sleep 0.2; done
   kill -9 $(cat {folder}/worker-0.pid)
 """
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import TextClause
 from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import TextualSelect
 
 _DIALECT: Any = asyncpg.dialect()  # type: ignore[no-untyped-call]
@@ -30,17 +31,38 @@ class Rows(list[Any]):
 
 
 class Driver:
-    """A connection of asyncpg's."""
+    """A connection of asyncpg's. If it `begins` a transaction, it does with its first statement."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_begins", "_connection")
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, *, begins: bool = False) -> None:
         self._connection = connection
+        self._begins = begins
 
     async def execute(self, statement: TextClause | TextualSelect, given: Mapping[str, Any]) -> Rows:
         """Run a statement that is a constant of its module: each is compiled once and kept for ever."""
+        if self._begins:
+            await self.run("")
         sql, names = _compiled(statement)
         return Rows(await self._connection.fetch(sql, *[given[name] for name in names]))
+
+    async def run(self, sql: str) -> None:
+        """Run a statement without parameters and answer; as the first one in the same round trip as BEGIN."""
+        begin, self._begins = "BEGIN;" if self._begins else "", False
+        await self._connection.execute(begin + sql)
+
+    async def end(self, how: str) -> None:
+        """COMMIT or ROLLBACK what it has begun, if there is still somebody to tell."""
+        if not (self._begins or self._connection.is_closed()):
+            await self._connection.execute(how)
+
+
+async def take_lock(connection: AsyncConnection | Driver, sql: str) -> None:
+    """Take a lock until the transaction ends, best as its first statement."""
+    if isinstance(connection, Driver):
+        await connection.run(sql)
+    else:
+        await connection.exec_driver_sql(sql)
 
 
 @cache

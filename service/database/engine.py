@@ -102,8 +102,14 @@ class Database:
     @asynccontextmanager
     async def hot_transaction(self) -> AsyncIterator[Driver]:
         """As `transaction`, on the driver: for the few statements that run for every job."""
-        async with self.driver() as connection, connection.transaction():
-            yield Driver(connection)
+        async with self.driver() as connection:
+            driver = Driver(connection, begins=True)
+            try:
+                yield driver
+            except BaseException:
+                await driver.end("ROLLBACK")
+                raise
+            await driver.end("COMMIT")
 
     @asynccontextmanager
     async def hot_statement(self) -> AsyncIterator[Driver]:

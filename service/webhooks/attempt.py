@@ -4,13 +4,24 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol, assert_never
 from uuid import UUID
 
 import httpx
 
 from service import __version__
-from service.http import NotSentError, Phase, Transport, UnansweredError, options, retry_after
+from service.http import (
+    Answer,
+    NotSentError,
+    Origin,
+    Phase,
+    Transport,
+    UnansweredError,
+    fields,
+    line,
+    retry_after,
+)
 from service.telemetry import log, metrics, without_query
 from service.webhooks.addresses import IPNetwork, judge
 from service.webhooks.schedule import (
@@ -30,6 +41,8 @@ from service.webhooks.store.settle import Ended, Record
 
 MOST_READ = 16 * 1024
 MOST_KEPT = 1024
+MOST_REMEMBERED = 1_000
+"""URLs whose requests' beginnings are kept."""
 LONGEST_ERROR = 300
 KEPT_ALIVE_SECONDS = 5.0
 """Short: a POST that races the receiver's idle close fails, and is then sent again."""
@@ -71,19 +84,13 @@ def connect(*, connections: int, allowed: Sequence[IPNetwork]) -> Transport:
 async def post(transport: Transport, delivery: Sendable, *, signer: Signer, deadline: float) -> Attempt:
     """Send it once; `deadline` is in seconds, for everything together."""
     begun = time.monotonic()
-    request = httpx.Request(
-        "POST",
-        delivery.url,
-        headers=_headers(delivery, signer),
-        content=delivery.body,
-        extensions=options(deadline=deadline, max_bytes=MOST_READ, beyond="cut"),
-    )
     try:
-        response = await transport.handle_async_request(request)
-        await response.aread()
+        origin, head = _beginning(delivery.url)
+        request = head + _headers(delivery, signer) + delivery.body
+        answer = await transport.ask(origin, request, deadline=deadline, max_bytes=MOST_READ, beyond="cut")
     except (NotSentError, UnansweredError) as error:
         return failed(*_of_failure(error), begun=begun)
-    return _of_answer(response, at=delivery.at, begun=begun)
+    return _of_answer(answer, at=delivery.at, begun=begun)
 
 
 def failed(outcome: Outcome, error: str, *, begun: float) -> Attempt:
@@ -157,16 +164,35 @@ def tell_of_receivers(opened: Sequence[Opened], disabled: Sequence[Disabled]) ->
         metrics.ENDPOINTS_DISABLED.labels(endpoint.reason).inc()
 
 
-def _headers(delivery: Sendable, signer: Signer) -> dict[str, str]:
+@lru_cache(MOST_REMEMBERED)
+def _beginning(url: str) -> tuple[Origin, bytes]:
+    """Where it leads, and how all requests to it begin: the same receivers are sent to again and again."""
+    try:
+        parsed = httpx.URL(url)
+        return Origin.of(parsed), line(b"POST", parsed.raw_path) + fields(
+            [
+                (b"host", parsed.netloc),
+                (b"accept-encoding", b"identity"),
+                (b"content-type", b"application/json"),
+                (b"user-agent", f"edit-jobs/{__version__}".encode()),
+            ]
+        )
+    except ValueError as error:
+        raise NotSentError(Phase.POOL, str(error)) from error
+
+
+def _headers(delivery: Sendable, signer: Signer) -> bytes:
+    """The others, and the end of the head."""
     event_id, timestamp = str(delivery.event_id), int(delivery.at.timestamp())
-    return {
-        "content-type": "application/json",
-        "user-agent": f"edit-jobs/{__version__}",
-        "webhook-id": event_id,
-        "webhook-timestamp": str(timestamp),
-        "webhook-signature": signer.sign(delivery.body, event_id=event_id, timestamp=timestamp),
-        "webhook-attempt": str(delivery.attempt),
-    }
+    signature = signer.sign(delivery.body, event_id=event_id, timestamp=timestamp)
+    own = [
+        (b"webhook-id", event_id.encode()),
+        (b"webhook-timestamp", b"%d" % timestamp),
+        (b"webhook-signature", signature.encode()),
+        (b"webhook-attempt", b"%d" % delivery.attempt),
+        (b"content-length", b"%d" % len(delivery.body)),
+    ]
+    return fields(own) + b"\r\n"
 
 
 def _of_failure(error: NotSentError | UnansweredError) -> tuple[Outcome, str]:
@@ -177,20 +203,19 @@ def _of_failure(error: NotSentError | UnansweredError) -> tuple[Outcome, str]:
     return outcome, str(error)
 
 
-def _of_answer(response: httpx.Response, *, at: datetime, begun: float) -> Attempt:
-    status = response.status_code
+def _of_answer(answer: Answer, *, at: datetime, begun: float) -> Attempt:
     record = Record(
-        status_code=status,
+        status_code=answer.status,
         latency_ms=_since(begun),
-        error=None if response.is_success else _words(response),
-        response=response.content[:MOST_KEPT],
+        error=None if answer.is_success else _words(answer),
+        response=answer.content[:MOST_KEPT],
     )
-    return Attempt(Answered(status, retry_after(response.headers.get("retry-after"), now=at)), record)
+    return Attempt(Answered(answer.status, retry_after(answer.header(b"retry-after"), now=at)), record)
 
 
-def _words(response: httpx.Response) -> str:
-    text = f"HTTP {response.status_code}"
-    if target := response.headers.get("location", ""):
+def _words(answer: Answer) -> str:
+    text = f"HTTP {answer.status}"
+    if target := answer.header(b"location"):
         # Where it leads to, without what may be a secret: user info and query.
         scheme, found, rest = target.partition("?")[0].partition("://")
         authority, slash, path = rest.partition("/")

@@ -9,7 +9,7 @@ from service.database import Database, is_outage
 from service.telemetry import log
 from service.webhooks.store import feed
 
-APART_SECONDS = 0.2
+APART_SECONDS = 0.5
 """Between two statements: what comes meanwhile is stamped together."""
 PAUSE_SECONDS = 1.0
 

@@ -132,7 +132,7 @@ def _told(endpoint: Disabled) -> dict[str, object]:
         "disabled_reason": endpoint.reason,
         "disabled_at": moment(endpoint.disabled_at),
         "failing_since": moment(endpoint.failing_since),
-        "succeeded_at": moment(endpoint.succeeded_at),
+        "last_success_at": moment(endpoint.succeeded_at),
         "tenant_id": str(endpoint.tenant_id),
         "mode": endpoint.mode,
     }

@@ -15,7 +15,7 @@ from service.database.driver import _compiled
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks import history, outbox, store
-from service.webhooks.store import again, claims, failures, feed, settle, sweep
+from service.webhooks.store import again, claims, failures, feed, moving, settle, sweep
 from service.webhooks.turn import take_turn
 
 STORED, FOR_THE_DEAD, LANES = 8_000, 4_000, 2_000
@@ -89,6 +89,11 @@ STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
     "hold an endpoint's": (again._HOLD, {*KEYS, "ix_webhook_deliveries_list_by_endpoint"}),
     "release": (again._RELEASE, {*KEYS, "ix_webhook_deliveries_list_by_endpoint"}),
     "redeliver": (again._REDELIVER, KEYS),
+    "move": (moving._THESE, {*KEYS, "uq_webhook_deliveries_event_id_url"}),
+    "move an endpoint's": (
+        moving._OF_ENDPOINT,
+        {*KEYS, "ix_webhook_deliveries_list_by_endpoint", "uq_webhook_deliveries_event_id_url"},
+    ),
 }
 LARGE = ("webhook_deliveries", "events", "webhook_attempts")
 

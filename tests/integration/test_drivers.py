@@ -5,8 +5,9 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 
-from service.database import Database, is_outage
+from service.database import Database, is_outage, take_lock
 from service.database.drivers import Drivers
 
 
@@ -92,3 +93,42 @@ async def test_after_the_end_those_in_use_are_closed_when_they_come_back(databas
         await database.close()
         assert await driver.fetchval("SELECT 1") == 1
     assert driver.is_closed()
+
+
+LOCK = "SELECT pg_advisory_xact_lock(1)"
+HELD = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+KEEP = text("INSERT INTO run_times (model, bucket, weight) VALUES ('a/b', :bucket, 1)")
+KEPT = text("SELECT bucket FROM run_times ORDER BY bucket")
+
+
+@pytest.mark.parametrize("locked", [True, False])
+async def test_a_hot_transaction_is_one_from_its_first_statement_on(
+    database: Database, *, locked: bool
+) -> None:
+    class CalledOffError(Exception):
+        pass
+
+    async def write(bucket: int, *, before: list[int], called_off: bool = False) -> None:
+        async with database.hot_transaction() as connection:
+            if locked:
+                await take_lock(connection, LOCK)
+            await connection.execute(KEEP, {"bucket": bucket})
+            assert (await connection.execute(HELD, {}))[0][0] == locked
+            async with database.hot_statement() as other:
+                assert [row[0] for row in await other.execute(KEPT, {})] == before
+            if called_off:
+                raise CalledOffError
+
+    await write(1, before=[])
+    with pytest.raises(CalledOffError):
+        await write(2, before=[1], called_off=True)
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await write(1, before=[1])
+    async with database.hot_statement() as connection:
+        assert [row[0] for row in await connection.execute(KEPT, {})] == [1]
+        assert (await connection.execute(HELD, {}))[0][0] == 0
+
+
+async def test_a_hot_transaction_without_a_statement_is_none(database: Database) -> None:
+    async with database.hot_transaction():
+        pass

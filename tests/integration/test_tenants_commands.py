@@ -55,6 +55,11 @@ async def test_a_tenants_whole_life_is_shown_and_noted(run: Command) -> None:
     assert made["signing_secret"] not in await run.good("audit")
 
 
+async def test_a_name_with_blanks_at_its_ends_is_none(run: Command) -> None:
+    refused = await run("tenants", "create", "shop ")
+    assert (refused.exit_code, "/name" in refused.stderr) == (1, True)
+
+
 async def test_a_token_comes_from_standard_input_and_is_never_shown(run: Command, database: Database) -> None:
     await run.decoded("tenants", "create", "shop")
     before = (await run.decoded("tenants", "show", "shop"))["token_max_in_flight"]

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from service.database import AnyConnection
+from service.database import AnyConnection, take_lock
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.jobs.store import line
@@ -25,8 +25,6 @@ _CLOCK = line.CLOCK
 
 # Any number: it parts these locks from others taken in the same database.
 _LOCK_SPACE = 7_346_012
-
-_LOCK = text("SELECT pg_advisory_xact_lock(:space, hashtext(CAST(:token AS text)))")
 
 _TAKE_WAITING = line.taking("live", line.EVERYBODY, sets=_CLAIM, also=line.IS_WITHOUT_OWN)
 _TAKE_OWN = line.taking("live", line.ITS_OWNER, sets=_CLAIM)
@@ -117,7 +115,7 @@ async def take_waiting(
     Two statements in one READ COMMITTED transaction: the lock, then the claim. Counted in the statement
     that takes the lock, the counts would be older than the lock, and several workers would exceed the limit.
     """
-    await connection.execute(_LOCK, {"space": _LOCK_SPACE, "token": str(token_id)})
+    await take_lock(connection, f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, hashtext('{token_id}'))")
     given = {"token": token_id, "places": places, "room": room, "now": now}
     statement = {PLATFORM_TOKEN_ID: _TAKE_WAITING, SCRIPTED_TOKEN_ID: _TAKE_TEST}.get(token_id, _TAKE_OWN)
     rows = await connection.execute(statement, given | _named(owner))

@@ -173,6 +173,19 @@ async def test_a_key_needs_the_scope_that_is_described(
             assert (await stranger.request(method, url, headers=headers)).status_code == 403, url
 
 
+def test_only_what_tenants_ask_is_described_as_counted(document: dict[str, Any]) -> None:
+    for path, method, told in described_calls(document):
+        headers = {
+            name
+            for answer in told["responses"].values()
+            for name in whole(document, answer).get("headers", ())
+        }
+        is_counted = {"key": ["admin"]} not in told["security"] and told["security"] != []
+        assert ("429" in told["responses"], "RateLimit-Limit" in headers) == (is_counted, is_counted), (
+            f"{method} {path}"
+        )
+
+
 async def test_a_key_is_described_as_it_is_checked(document: dict[str, Any]) -> None:
     [parameter] = document["paths"]["/v1/jobs"]["post"]["parameters"]
     described = jsonschema_rs.Draft202012Validator(parameter["schema"])

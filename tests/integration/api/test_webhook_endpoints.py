@@ -192,6 +192,8 @@ async def test_a_rotated_secret_is_shown_once_and_the_ends_of_those_before_it(ap
     assert rotated["expires_at"] is None
     assert [list(one) for one in rotated["previous"]] == [["created_at", "expires_at"]]
     assert (await api.post(url, json={"grace_seconds": 0})).json()["previous"] == []
+    said_to_be_json = await api.post(url, headers={"content-type": "application/json"})
+    assert said_to_be_json.status_code == 200
     wrong = await api.post(url, json={"grace_seconds": 10_000_000, "why": 1})
     assert [fault["pointer"] for fault in wrong.json()["errors"]] == ["/grace_seconds", "/why"]
 
