@@ -6,17 +6,15 @@ from uuid import UUID
 from litestar import Request, delete, get, patch, post, put
 from litestar.params import FromPath
 
-from service import ids
 from service.api import query
-from service.api.answer import Answer
+from service.api.answer import UNSTORED, Answer
 from service.api.auth import operator
 from service.api.body import json_body
-from service.api.keys import UNSTORED
-from service.api.listing import cursor, page_of, page_of_log
+from service.api.listing import page, page_of, page_of_log
 from service.api.parts import Parts
+from service.api.paths import an_id
 from service.api.tenant import document
 from service.clock import moment
-from service.errors import NotFoundError
 from service.ids import uuid7
 from service.jobs.store.in_use import in_use
 from service.tenants import accounts, audit, forms, store
@@ -50,9 +48,7 @@ async def list_tenants(request: ByOperator) -> Answer:
     asked = page_of(request.scope["query_string"])
     async with Parts.of(request).database.of_operator() as connection:
         found = await store.page(connection, before=asked.before, limit=asked.limit + 1)
-    shown = found[: asked.limit]
-    next_cursor = cursor(shown[-1].id) if len(found) > asked.limit else None
-    return Answer({"data": [document(tenant) for tenant in shown], "next_cursor": next_cursor})
+    return Answer(page(found, document, limit=asked.limit))
 
 
 @get(PATH + "/{tenant_id:str}", before_request=operator)
@@ -109,9 +105,7 @@ async def show_audit_log(request: ByOperator) -> Answer:
         found = await audit.page(
             connection, tenant_id=asked.tenant_id, before=asked.before, limit=asked.limit + 1
         )
-    shown = found[: asked.limit]
-    next_cursor = cursor(shown[-1].id) if len(found) > asked.limit else None
-    return Answer({"data": [_entry(change) for change in shown], "next_cursor": next_cursor})
+    return Answer(page(found, _entry, limit=asked.limit))
 
 
 HANDLERS = [
@@ -127,9 +121,7 @@ HANDLERS = [
 
 def a_tenant(text: str) -> UUID:
     """The id of a tenant."""
-    if (tenant_id := ids.read(text)) is None:
-        raise NotFoundError("There is no such tenant: ids are UUIDs.")
-    return tenant_id
+    return an_id(text, of="tenant")
 
 
 async def _shown(request: ByOperator, tenant_id: UUID) -> Answer:

@@ -5,12 +5,13 @@ from litestar.params import FromPath
 
 from service.api import query
 from service.api.admin import PATH, ByOperator, a_tenant
-from service.api.answer import Answer
+from service.api.answer import UNSTORED, Answer
 from service.api.auth import operator
 from service.api.body import json_body
-from service.api.keys import UNSTORED, an_id, document, listed
-from service.api.listing import page_of
+from service.api.keys import document
+from service.api.listing import page, page_of
 from service.api.parts import Parts
+from service.api.paths import an_id
 from service.tenants import forms, issuing, store
 
 
@@ -35,7 +36,7 @@ async def list_tenants_keys(request: ByOperator, tenant_id: FromPath[str]) -> An
         there_are = await issuing.page(
             connection, reach=issuing.of_tenant(found), before=asked.before, limit=asked.limit + 1
         )
-    return listed(there_are, limit=asked.limit)
+    return Answer(page(there_are, document, limit=asked.limit))
 
 
 @delete(PATH + "/{tenant_id:str}/keys/{key_id:str}", before_request=operator)
@@ -45,7 +46,7 @@ async def revoke_tenants_key(request: ByOperator, tenant_id: FromPath[str], key_
     async with Parts.of(request).database.of_operator() as connection:
         await issuing.revoke(
             connection,
-            an_id(key_id),
+            an_id(key_id, of="key"),
             reach=issuing.of_tenant(a_tenant(tenant_id)),
             actor=request.auth.actor,
         )

@@ -5,6 +5,9 @@ from collections.abc import Mapping
 import msgspec
 from litestar.types import Receive, Scope, Send
 
+UNSTORED = {"Cache-Control": "no-store"}
+"""Headers of an answer with a secret in it."""
+
 
 class Answer:
     """What a handler returns."""

@@ -5,7 +5,6 @@ from uuid import UUID
 from litestar import get, post
 from litestar.params import FromPath
 
-from service import ids
 from service.api import query
 from service.api.accepting import Asked
 from service.api.answer import Answer
@@ -13,7 +12,7 @@ from service.api.auth import needs
 from service.api.listing import cursor
 from service.api.log_listing import feed_cursor, feed_listing, log_listing
 from service.api.parts import Parts
-from service.errors import NotFoundError
+from service.api.paths import an_id
 from service.webhooks import feed_reader, log, replay
 
 PATH = "/v1/webhook-deliveries"
@@ -73,6 +72,4 @@ HANDLERS = [list_deliveries, show_delivery, redeliver, read_feed]
 
 
 def _id(text: str) -> UUID:
-    if (delivery_id := ids.read(text)) is None:
-        raise NotFoundError("There is no such webhook delivery: ids are UUIDs.")
-    return delivery_id
+    return an_id(text, of="webhook delivery")

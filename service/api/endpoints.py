@@ -5,21 +5,18 @@ from uuid import UUID
 from litestar import delete, get, patch, post
 from litestar.params import FromPath
 
-from service import ids
 from service.api import query
 from service.api.accepting import Asked
-from service.api.answer import Answer
+from service.api.answer import UNSTORED, Answer
 from service.api.auth import needs
 from service.api.body import json_body, json_or_nothing
 from service.api.parts import Parts
-from service.errors import NotFoundError
+from service.api.paths import an_id
 from service.webhooks import endpoints, replay
 from service.webhooks.endpoint import document
 from service.webhooks.forms import read_replay, read_rotation
 
 PATH = "/v1/webhook-endpoints"
-UNSTORED = {"Cache-Control": "no-store"}
-"""For answers with a secret in them."""
 
 
 @post(PATH, before_request=needs("webhooks:write", makes_work=True))
@@ -126,6 +123,4 @@ HANDLERS = [
 
 
 def _id(text: str) -> UUID:
-    if (endpoint_id := ids.read(text)) is None:
-        raise NotFoundError("There is no such webhook endpoint: ids are UUIDs.")
-    return endpoint_id
+    return an_id(text, of="webhook endpoint")

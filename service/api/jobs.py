@@ -1,6 +1,5 @@
 """Calls about jobs."""
 
-import re
 from uuid import UUID
 
 from litestar import delete, get, post
@@ -14,15 +13,14 @@ from service.api.body import json_body
 from service.api.headers import accepts
 from service.api.listing import cursor, listing
 from service.api.parts import Parts
-from service.errors import NotAcceptableError, NotFoundError
+from service.api.paths import an_id
+from service.errors import NotAcceptableError
 from service.jobs import deletion, reading, view
 from service.jobs.accept import Acceptance
 from service.jobs.cancel import cancel
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.webhooks.store import Progress
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @post("/v1/jobs", before_request=needs("jobs:write", makes_work=True))
@@ -112,9 +110,7 @@ HANDLERS = [accept_job, list_jobs, show_job, delete_job, cancel_job, retry_job, 
 
 
 def _id(text: str) -> UUID:
-    if not _UUID.fullmatch(text):
-        raise NotFoundError("There is no such job: ids are UUIDs, like 01890a5d-ac96-774b-bcce-b302099a8057.")
-    return UUID(text)
+    return an_id(text, of="job")
 
 
 def _acceptance(parts: Parts, acceptance: Acceptance, headers: dict[str, str] | None = None) -> Answer:

@@ -1,27 +1,24 @@
 """Calls by which a tenant looks after its keys, and what a key looks like in answers."""
 
 from typing import Any
-from uuid import UUID
 
 from litestar import delete, get, post
 from litestar.params import FromPath
 
-from service import ids
 from service.api import query
 from service.api.accepting import Asked
-from service.api.answer import Answer
+from service.api.answer import UNSTORED, Answer
 from service.api.auth import needs
 from service.api.body import json_body
-from service.api.listing import cursor, page_of
+from service.api.listing import page, page_of
 from service.api.parts import Parts
+from service.api.paths import an_id
 from service.clock import moment
-from service.errors import ForbiddenError, MissingScopeError, NotFoundError
+from service.errors import ForbiddenError, MissingScopeError
 from service.tenants import forms, issuing
 from service.tenants.issuing import KeyRecord
 
 PATH = "/v1/api-keys"
-UNSTORED = {"Cache-Control": "no-store"}
-"""For answers with a secret in them."""
 
 
 @post(PATH, before_request=needs("keys:write"))
@@ -51,7 +48,7 @@ async def list_keys(request: Asked) -> Answer:
             before=asked.before,
             limit=asked.limit + 1,
         )
-    return listed(found, limit=asked.limit)
+    return Answer(page(found, document, limit=asked.limit))
 
 
 @delete(PATH + "/{key_id:str}", before_request=needs("keys:write"))
@@ -62,7 +59,7 @@ async def revoke_key(request: Asked, key_id: FromPath[str]) -> None:
     async with Parts.of(request).database.of_tenant(tenant.id) as connection:
         await issuing.revoke(
             connection,
-            an_id(key_id),
+            an_id(key_id, of="key"),
             reach=issuing.of_tenant(tenant.id, tenant.mode),
             actor=request.auth.actor,
         )
@@ -84,17 +81,3 @@ def document(key: KeyRecord) -> dict[str, Any]:
         "last_used_at": moment(key.last_used_at),
         "revoked_at": moment(key.revoked_at),
     }
-
-
-def listed(found: list[KeyRecord], *, limit: int) -> Answer:
-    """A page of keys, of which one more than is shown was looked for."""
-    shown = found[:limit]
-    next_cursor = cursor(shown[-1].id) if len(found) > limit else None
-    return Answer({"data": [document(key) for key in shown], "next_cursor": next_cursor})
-
-
-def an_id(text: str) -> UUID:
-    """The id of a key."""
-    if (key_id := ids.read(text)) is None:
-        raise NotFoundError("There is no such key: ids are UUIDs, like 01890a5d-ac96-774b-bcce-b302099a8057.")
-    return key_id

@@ -2,11 +2,12 @@
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from service import ids
 from service.api.describing import query as parameter
 from service.api.query import Query, shown
 from service.clock import read_moment
@@ -18,6 +19,16 @@ USUAL_PAGE = 50
 MOST_PAIRS = 16
 """Of metadata; a job has no more."""
 PARAMETERS = ("status", "model", "external_id", "created_after", "created_before", "limit", "cursor")
+
+
+class HasId(Protocol):
+    """What lists are of."""
+
+    @property
+    def id(self) -> UUID: ...
+
+
+Row = TypeVar("Row", bound=HasId)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +76,16 @@ def page_of(raw: bytes) -> Asked:
 def page_of_log(raw: bytes) -> Asked:
     """The same of a list that can be narrowed to one tenant."""
     query = Query(raw, known=("tenant_id", "limit", "cursor"))
-    text = query.single("tenant_id")
-    tenant_id = None if text is None else ids.read(text)
-    if text is not None and tenant_id is None:
-        query.fault(f"tenant_id must be a UUID, not {shown(text)}.")
-    asked = Asked(before=before(query), limit=page_size(query), tenant_id=tenant_id)
+    asked = Asked(before=before(query), limit=page_size(query), tenant_id=query.id("tenant_id"))
     query.check()
     return asked
+
+
+def page(found: Sequence[Row], document: Callable[[Row], object], *, limit: int) -> dict[str, Any]:
+    """What is answered of a list, of which one more than is shown was looked for."""
+    shown = found[:limit]
+    next_cursor = cursor(shown[-1].id) if len(found) > limit else None
+    return {"data": [document(row) for row in shown], "next_cursor": next_cursor}
 
 
 def cursor(last: UUID) -> str:

@@ -5,11 +5,10 @@ import binascii
 from dataclasses import dataclass
 from uuid import UUID
 
-from service import ids
 from service.api.describing import ID
 from service.api.describing import query as parameter
 from service.api.listing import CURSOR, LIMIT, before, page_size
-from service.api.query import Query, shown
+from service.api.query import Query
 from service.jobs.lifecycle import TOLD_EVENTS
 from service.webhooks.log import Wanted
 from service.webhooks.models import DELIVERY_STATUSES
@@ -47,8 +46,8 @@ def log_listing(raw: bytes) -> LogListing:
     """What the query asks for; raises BadRequestError with everything that is wrong with it."""
     query = Query(raw, known=("job_id", "endpoint_id", "status", "limit", "cursor"))
     wanted = Wanted(
-        job_id=_id(query, "job_id"),
-        endpoint_id=_id(query, "endpoint_id"),
+        job_id=query.id("job_id"),
+        endpoint_id=query.id("endpoint_id"),
         statuses=query.words("status", DELIVERY_STATUSES),
     )
     asked = LogListing(wanted, before=before(query), limit=page_size(query))
@@ -81,15 +80,6 @@ def _after(query: Query) -> int:
         pass
     query.fault("after is not a cursor that this service gave out.")
     return 0
-
-
-def _id(query: Query, name: str) -> UUID | None:
-    text = query.single(name)
-    if text is None:
-        return None
-    if (found := ids.read(text)) is None:
-        query.fault(f"{name} must be a UUID, not {shown(text)}.")
-    return found
 
 
 DESCRIBED = [

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
+from uuid import UUID
 
+from service import ids
 from service.errors import BadRequestError
 
 
@@ -54,6 +56,15 @@ class Query:
         if value is not None and "\0" in value:
             self.fault(f"{name} must not contain the character U+0000.")
         return value
+
+    def id(self, name: str) -> UUID | None:
+        """The same, as an id."""
+        text = self.single(name)
+        if text is None:
+            return None
+        if (found := ids.read(text)) is None:
+            self.fault(f"{name} must be a UUID, not {shown(text)}.")
+        return found
 
     def pairs(self) -> dict[str, str]:
         """What stands behind the prefix, with its text."""

@@ -6,10 +6,9 @@ from litestar import Request, get, post
 
 from service.api import query
 from service.api.accepting import Asked
-from service.api.answer import Answer
+from service.api.answer import UNSTORED, Answer
 from service.api.auth import needs
 from service.api.body import json_or_nothing
-from service.api.endpoints import UNSTORED
 from service.api.parts import Parts
 from service.errors import NotFoundError
 from service.webhooks import secrets

@@ -89,8 +89,3 @@ class Job:
     def has_ended(self) -> bool:
         """Whether nothing will happen to it any more."""
         return self.status in ENDS
-
-    @property
-    def may_have_been_charged(self) -> bool:
-        """Whether the upstream took it, or may have."""
-        return self.upstream_id is not None or self.unconfirmed > 0

@@ -17,13 +17,14 @@ from service.tenants.tenant import Tenant
 from service.webhooks.forms import MISSED
 from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.models import DELIVERY_STATUSES
+from service.webhooks.schedule import LONGEST_AGE
 from service.webhooks.store.table import NOBODYS, NOW, id_like
 
 MOST_REPLAYED = 10_000
 ON_THEIR_WAY = {"pending", "delivering"}
 
 _OF_ENDPOINT = "tenant_id = :tenant_id AND mode = :mode AND endpoint_id = :endpoint_id"
-_AGE = "interval '4 days'"
+_AGE = f"interval '{LONGEST_AGE} seconds'"
 
 STEP = 5_000
 """Deliveries of one transaction, when endpoints change: a dead receiver may have any number of them."""
