@@ -21,8 +21,8 @@ from service.telemetry import log, metrics
 
 QUEUE = "edit-jobs"
 RING = "ring"
-QUIET_SECONDS = 0.2
-"""Rings that come within this time of one another become one: each sets off a dozen round trips."""
+QUIET_SECONDS = 0.1
+"""Rings that come within this time of one another become one: workers do not listen more often."""
 MOST_BELLS = 100
 """With so many unheard ones nobody is listening, and one more would only fill the memory."""
 AWAY_SECONDS = 1.0
