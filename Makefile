@@ -40,7 +40,7 @@ dev: $(READY) ## The whole service on this machine, until Ctrl-C (PORT)
 # In the order of the folders, but from several places at once: what starts whole stacks comes first, in one
 # process, which so needs one of them.
 test: $(READY) ## All tests
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(BIN)/python -m pytest -n 4 --dist worksteal  # tests wait as much as they compute: two for each of two cores
 
 check: $(READY) ## What CI runs: format, lint, imports, types, tests, a short chaos
 	$(BIN)/ruff format --check $(SOURCES)

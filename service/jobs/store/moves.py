@@ -21,7 +21,6 @@ from service.jobs.store.table import COLUMNS, encoded, returning_jobs, states
 
 Given = ParamSpec("Given")
 
-_NOW = "coalesce(given.now, clock_timestamp())"
 _LEASE = "clock_timestamp() + given.lease * interval '1 second'"
 _NOBODYS = "owner = NULL, lease_until = NULL"
 
@@ -91,10 +90,12 @@ class _Making(Generic[Given]):
 def _statement(move: Move, given: str, sets: str, *, guard: str) -> TextualSelect:
     names = ["id", "data", *given.split()]
     arrays = ", ".join(f"CAST(:{name} AS {_TYPES[name]}[])" for name in names)
+    # Read once, so that all times of a move are the same.
+    read = ", ".join("coalesce(now, clock_timestamp()) AS now" if name == "now" else name for name in names)
     return returning_jobs(
         f"""
         WITH given AS (
-            SELECT * FROM unnest({arrays}) AS given ({", ".join(names)})
+            SELECT {read} FROM unnest({arrays}) AS given ({", ".join(names)})
         ), moved AS (
             UPDATE jobs SET status = '{move.reaches}', sequence = sequence + 1, {sets}
             FROM given
@@ -119,7 +120,7 @@ _INTEND = _statement(
 _PUT_BACK = _statement(
     PUT_BACK,
     "submit wait waiting_for refusals unconfirmed now",
-    f"{_NOBODYS}, token_id = NULL, due_at = {_NOW} + given.wait * interval '1 second',"
+    f"{_NOBODYS}, token_id = NULL, due_at = given.now + given.wait * interval '1 second',"
     " waiting_for = given.waiting_for, refusals = given.refusals,"
     " unconfirmed = jobs.unconfirmed + given.unconfirmed",
     guard=BY_SUBMIT,
@@ -133,11 +134,13 @@ _TAKE = _statement(
 )
 _START = _statement(START, "epoch", "started_at = clock_timestamp(), queue_position = NULL", guard=BY_EPOCH)
 
-_ENDED = f"{_NOBODYS}, finished_at = {_NOW}, queue_position = NULL, waiting_for = NULL, cancel_due_at = NULL"
+_ENDED = (
+    f"{_NOBODYS}, finished_at = given.now, queue_position = NULL, waiting_for = NULL, cancel_due_at = NULL"
+)
 _ENDED_OTHERWISE = (
     f"{_ENDED}, cancel_outcome = CASE WHEN cancel_requested_at IS NOT NULL THEN 'not_cancellable' END"
 )
-_COST_DUE = f"cost_due_at = {_NOW} + given.cost_wait * interval '1 second'"
+_COST_DUE = "cost_due_at = given.now + given.cost_wait * interval '1 second'"
 _COST = f"cost_usd = given.cost, {_COST_DUE}"
 _COMPLETE = _statement(
     COMPLETE,
@@ -163,7 +166,7 @@ _CANCEL = _statement(
     "asked now",
     f"{_ENDED},"
     " cancel_outcome = CASE WHEN given.asked OR cancel_requested_at IS NOT NULL THEN 'cancelled' END,"
-    f" cancel_requested_at = coalesce(cancel_requested_at, CASE WHEN given.asked THEN {_NOW} END)",
+    f" cancel_requested_at = coalesce(cancel_requested_at, CASE WHEN given.asked THEN given.now END)",
     guard=BY_STATE,
 )
 _EXPIRE = _statement(
