@@ -7,6 +7,7 @@ import typer
 
 from service.cli import console
 from service.cli.limits import MOST, MaxEndpoints, MaxInFlight, MaxKeys, MaxQueued, RequestsPerSecond, Weight
+from service.cli.token import read_token
 from service.cli.who import actor
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def set_token(
     from service.settings import load
     from service.tenants import accounts
 
-    vault, token = load().vault, _token()
+    vault, token = load().vault, read_token()
     found = _changed(
         tenant,
         lambda connection, found: accounts.entrust(
@@ -223,20 +224,6 @@ def _given(options: dict[str, Any]) -> dict[str, int]:
     from service.tenants.store import LIMITS
 
     return {limit: options[limit] for limit in LIMITS if options[limit] is not None}
-
-
-def _token() -> str:
-    """Never from the command's arguments, which other users of the machine can see."""
-    import sys
-
-    if sys.stdin.isatty():
-        token: str = typer.prompt("Token", hide_input=True)
-    else:
-        token = sys.stdin.readline()
-    token = token.strip()
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise typer.BadParameter("a token is one word of ASCII")
-    return token
 
 
 def _document(tenant: "TenantRecord") -> dict[str, Any]:

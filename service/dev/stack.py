@@ -244,8 +244,7 @@ def _started(worker: Process) -> bool:
 def _kept_secret(folder: Path) -> str:
     """The key that what is stored in this folder's database is encrypted with: made once."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "secret.key"
-    if not file.exists():
+    if not (file := folder / "secret.key").exists():
         file.touch(mode=0o600)
         file.write_text(base64.b64encode(os.urandom(32)).decode())
     return file.read_text()

@@ -23,8 +23,8 @@ from service.jobs.gathering import Gathering
 from service.jobs.job import Job
 from service.jobs.lifecycle import INTEND, START, Move
 from service.jobs.moved import tell_of
-from service.jobs.store import moves, reads, wishes
-from service.jobs.store.moves import Write
+from service.jobs.store import reads, wishes
+from service.jobs.store.writing import Write, make
 from service.jobs.telling import is_told, tell_all
 from service.telemetry import log
 from service.tenants.tenant import Tenant
@@ -141,7 +141,7 @@ class Ledger:
             self._on_told()
         else:
             async with self.database.hot_statement() as connection:
-                made = await moves.make(connection, writes)
+                made = await make(connection, writes)
         for write, moved in zip(writes, made, strict=True):
             if moved is not None:
                 self.announce(write.job, moved, kind.move)
@@ -160,7 +160,7 @@ class Ledger:
     async def _write(
         self, connection: AnyConnection, move: Move, writes: Sequence[Write]
     ) -> list[Job | None]:
-        made = await moves.make(connection, writes)
+        made = await make(connection, writes)
         if told := [moved for moved in made if moved is not None]:
             await tell_all(connection, told, move.event, public_url=self._public_url)
         return made

@@ -15,7 +15,7 @@ from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import CANCEL, COMPLETE, EXPIRE, FAIL, START, Move, Status
 from service.jobs.pace import Pace
 from service.jobs.store import moves
-from service.jobs.store.moves import Write
+from service.jobs.store.writing import Write
 from service.telemetry import log
 from service.upstream.outcomes import (
     Cancelled,

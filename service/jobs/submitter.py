@@ -20,7 +20,7 @@ from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import FAIL, INTEND, PUT_BACK, TAKE
 from service.jobs.store import moves
-from service.jobs.store.moves import Write
+from service.jobs.store.writing import Write
 from service.telemetry import log
 from service.upstream.outcomes import (
     Accepted,

@@ -23,8 +23,8 @@ from service.jobs.job import Job
 from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import COMPLETE, EXPIRE, FAIL, INTEND, Move, Status
 from service.jobs.store import claims, moves
-from service.jobs.store.moves import Write
 from service.jobs.store.table import LEASE_RAN_OUT, states
+from service.jobs.store.writing import Write
 
 TESTS = Path(__file__).parents[1]
 

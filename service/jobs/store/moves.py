@@ -1,25 +1,20 @@
 """Every change of a job's state: one UPDATE guarded by the states it may leave, and its timeline entry.
 
-A move is a `Write` first, so that several of the same kind can be made in one statement: each has its own
-guard and its own entry, and what one refuses says nothing of the others. A function of this module makes one
-at once, and answers the job as it is after the move, or None when the guard refused: the job is elsewhere by
-now, and the caller has nothing to say about it any more. `function.of` is the `Write` alone.
+A function of this module makes a move at once, and answers the job as it is after it, or None when the guard
+refused: the job is elsewhere by now, and the caller has nothing to say about it any more. `function.of` is
+the `Write` alone, to be made together with others.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Concatenate, Generic, ParamSpec
+from typing import Any
 
 from sqlalchemy.sql.selectable import TextualSelect
 
-from service.database import AnyConnection
 from service.jobs.job import Job, JobError
 from service.jobs.lifecycle import CANCEL, COMPLETE, EXPIRE, FAIL, INTEND, PUT_BACK, START, TAKE, Move, Status
 from service.jobs.store.claims import Owner
 from service.jobs.store.table import COLUMNS, encoded, returning_jobs, states
-
-Given = ParamSpec("Given")
+from service.jobs.store.writing import Making, Write
 
 _LEASE = "clock_timestamp() + given.lease * interval '1 second'"
 _NOBODYS = "owner = NULL, lease_until = NULL"
@@ -52,39 +47,6 @@ BY_SUBMIT = "submits = given.submit"
 """The guard of an answer to a submit: this submit still waits for it, whoever owns the job."""
 BY_STATE = "TRUE"
 """No guard but the state: for what is true whoever owns the job, such as the upstream's word."""
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """A move of one job that is still to be made: by which statement, with what."""
-
-    job: Job
-    statement: TextualSelect
-    given: dict[str, Any]
-
-
-async def make(connection: AnyConnection, writes: Sequence[Write]) -> list[Job | None]:
-    """Make moves that share a statement; of each the job after it, or None when its guard refused.
-
-    A job that comes twice is moved once, and the second time its guard refuses, as it would a moment later.
-    """
-    given = {name: [write.given[name] for write in writes] for name in writes[0].given}
-    rows = await connection.execute(writes[0].statement, given)
-    moved = {job.id: job for job in map(Job.of, rows)}
-    return [moved.pop(write.job.id, None) for write in writes]
-
-
-class _Making(Generic[Given]):
-    """A function that says what to write, made into one that writes it."""
-
-    def __init__(self, of: Callable[Concatenate[Job, Given], Write]) -> None:
-        self.of = of
-
-    async def __call__(
-        self, connection: AnyConnection, job: Job, *args: Given.args, **kwargs: Given.kwargs
-    ) -> Job | None:
-        (moved,) = await make(connection, [self.of(job, *args, **kwargs)])
-        return moved
 
 
 def _statement(move: Move, given: str, sets: str, *, guard: str) -> TextualSelect:
@@ -180,20 +142,20 @@ _EXPIRE = _statement(
 )
 
 
-@_Making
+@Making
 def intend(job: Job, owner: Owner) -> Write:
     """Commit that a submit is about to leave; the caller sends only after the commit."""
     return _write(_INTEND, job, {"submit": job.submits + 1}, epoch=job.epoch, lease=owner.lease)
 
 
-@_Making
+@Making
 def take(job: Job, owner: Owner, *, upstream_id: str) -> Write:
     """Keep the id under which the upstream took this submit."""
     data = {"upstream_request_id": upstream_id}
     return _write(_TAKE, job, data, submit=job.submits, upstream_id=upstream_id, lease=owner.lease)
 
 
-@_Making
+@Making
 def put_back(job: Job, *, reason: str, waiting_for: str, wait: float, unconfirmed: bool, now: Any) -> Write:
     """Wait `wait` seconds for another submit: this one was not taken or, if `unconfirmed`, nobody knows."""
     data = {"submit": job.submits, "reason": reason, "wait_seconds": round(wait, 3)}
@@ -203,13 +165,13 @@ def put_back(job: Job, *, reason: str, waiting_for: str, wait: float, unconfirme
     return _write(_PUT_BACK, job, data, **given, submit=job.submits, now=now)
 
 
-@_Making
+@Making
 def start(job: Job) -> Write:
     """The upstream began to work on it."""
     return _write(_START, job, {}, epoch=job.epoch)
 
 
-@_Making
+@Making
 def complete(
     job: Job, *, output: dict[str, Any], cost: Decimal | None = None, cost_wait: float | None = None, now: Any
 ) -> Write:
@@ -218,7 +180,7 @@ def complete(
     return _write(_COMPLETE, job, {}, **given, epoch=job.epoch, now=now)
 
 
-@_Making
+@Making
 def fail_submit(job: Job, *, error: JobError, unconfirmed: bool, now: Any) -> Write:
     """End it by what became of its submit: refused or, if `unconfirmed`, nobody knows."""
     document = error.document()
@@ -226,7 +188,7 @@ def fail_submit(job: Job, *, error: JobError, unconfirmed: bool, now: Any) -> Wr
     return _write(_FAIL_SUBMIT, job, {"error": document}, **given)
 
 
-@_Making
+@Making
 def fail(
     job: Job, *, error: JobError, cost: Decimal | None = None, cost_wait: float | None = None, now: Any
 ) -> Write:
@@ -236,13 +198,13 @@ def fail(
     return _write(_FAIL, job, {"error": document}, **given, epoch=job.epoch, now=now)
 
 
-@_Making
+@Making
 def cancel(job: Job, *, asked: bool, now: Any) -> Write:
     """End it as cancelled: nothing was sent, or the upstream says so. `asked` notes a wish made just now."""
     return _write(_CANCEL, job, {}, asked=asked, now=now)
 
 
-@_Making
+@Making
 def expire(job: Job, *, error: JobError, cancelled: bool, cost_wait: float | None = None, now: Any) -> Write:
     """End it at its deadline; `cancelled` if the upstream took it out of its queue."""
     document = error.document()

@@ -1,0 +1,17 @@
+"""A token of the upstream: never from a command's arguments, which other users of the machine can see."""
+
+import sys
+
+import typer
+
+
+def read_token() -> str:
+    """From a prompt or a pipe. Raises BadParameter for what is no token."""
+    if sys.stdin.isatty():
+        token: str = typer.prompt("Token", hide_input=True)
+    else:
+        token = sys.stdin.readline()
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise typer.BadParameter("a token is one word of ASCII")
+    return token
