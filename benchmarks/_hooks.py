@@ -4,7 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 
-from service.dev.processes import free_port
+from service.dev.processes import reserve_port
 
 _END = b"\r\n\r\n"
 _ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -14,7 +14,7 @@ class Hook:
     """One of them: keeps when each event came first, as `time.time()`; may hang, or be gone."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port = reserve_port()
         self.url = f"http://127.0.0.1:{self.port}/hook"
         self.came: dict[str, float] = {}
         self.hangs = False

@@ -25,7 +25,7 @@ from redis.asyncio import Redis
 from benchmarks._callers import Callers
 from benchmarks._report import part_ready, progress, tell
 from benchmarks._usage import cpu_seconds
-from service.dev.processes import Process, free_port
+from service.dev.processes import Process, reserve_port
 from service.dev.stack import DATABASE, HOST, Stack
 from service.queue import QUEUE
 
@@ -110,7 +110,7 @@ async def measure(folder: Path) -> dict[str, list[float]]:
 
 def bare(name: str, folder: Path, database: str) -> tuple[Process, str]:
     """A process that serves the bare handler, and its URL."""
-    port = free_port()
+    port = reserve_port()
     program = [sys.executable, __file__, name, str(port), database]
     process = Process(program, name=name.replace(" ", "-"), folder=folder, ready=listens(port))
     return process, f"http://{HOST}:{port}"

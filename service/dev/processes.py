@@ -20,12 +20,11 @@ from pathlib import Path
 LAUNCH = Path(__file__).with_name("launch.py")
 POLL_SECONDS = 0.02
 LEFTOVER_SECONDS = 5.0
-KERNELS_PORTS = (
-    32768  # from here on the kernel hands ports to clients, also to one that is faster than our server
-)
+PORTS = range(20_000, 32_768)  # from there on the kernel, as a rule, hands ports to clients
 
 # The kernel takes the end of the thread that forked for the parent's death: so one thread forks, and stays.
 _forker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fork")
+_reservations: list[socket.socket] = []
 
 
 class ProcessError(Exception):
@@ -48,13 +47,24 @@ def own(folder: Path) -> int:
     return descriptor
 
 
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on and that the kernel gives to no client."""
-    for port in random.sample(range(20_000, KERNELS_PORTS), k=100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+def reserve_port() -> int:
+    """A TCP port of 127.0.0.1 that is the caller's for as long as this process lives.
+
+    A socket stays bound to it and does not listen: beside it a server can that sets SO_REUSEADDR, as servers
+    do, and the kernel gives the port to nobody else. Not even to a client that asks whether the server is
+    there yet: where the kernel's range for clients is wide, it might get this port, and be in the way.
+    """
+    for port in random.sample(PORTS, k=100):
+        with contextlib.suppress(OSError):
+            # First as one who shares with nobody: what another process has reserved is refused only so.
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+            reservation = socket.socket()
+            _reservations.append(reservation)
+            reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reservation.bind(("127.0.0.1", port))
             return port
-    raise ProcessError("no free port was found between 20000 and 32767")
+    raise ProcessError(f"no free port was found from {PORTS.start} to {PORTS.stop - 1}")
 
 
 def launched(program: Sequence[str], *, death_signal: int = signal.SIGTERM, user: str = "") -> list[str]:

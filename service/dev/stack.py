@@ -19,7 +19,7 @@ import asyncpg
 import msgspec
 
 from service.dev.embedded import Postgres, Redis
-from service.dev.processes import Process, ProcessError, free_port, own
+from service.dev.processes import Process, ProcessError, own, reserve_port
 from service.tenants.keys import SCOPES
 
 HOST = "127.0.0.1"
@@ -77,8 +77,8 @@ class Stack:
         self.folder = folder.absolute()
         self.postgres = Postgres(self.folder / "postgres", durable=durable)
         self.redis = Redis(self.folder / "redis")
-        api_ports = [port or free_port(), *(free_port() for _ in range(1, apis))]
-        simulator_port, receiver_port = free_port(), free_port()
+        api_ports = [port or reserve_port(), *(reserve_port() for _ in range(1, apis))]
+        simulator_port, receiver_port = reserve_port(), reserve_port()
         self.api_urls = [f"http://{HOST}:{number}" for number in api_ports]
         self.api_url = self.api_urls[0]
         self.simulator_url = f"http://{HOST}:{simulator_port}"

@@ -30,7 +30,7 @@ from typing import Any
 from deploying.dockerfile import Stage, build
 
 from service.dev.embedded import Postgres, Redis
-from service.dev.processes import free_port
+from service.dev.processes import reserve_port
 from service.dev.simulator import Options, running
 
 CONTEXT = Path(__file__).parents[2]
@@ -213,7 +213,7 @@ async def _by_tcp(unix_socket: str) -> AsyncIterator[int]:
         there_reader, there_writer = await asyncio.open_unix_connection(unix_socket)
         await asyncio.gather(_pump(reader, there_writer), _pump(there_reader, writer))
 
-    port = free_port()
+    port = reserve_port()
     async with await asyncio.start_server(relay, "127.0.0.1", port):
         yield port
 

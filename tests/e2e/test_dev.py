@@ -1,7 +1,6 @@
 """`edit-jobs dev` by the real command line, on real servers."""
 
 import json
-import random
 import re
 import shutil
 import signal
@@ -11,10 +10,11 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from service.dev.processes import reserve_port
 
 SECONDS = 60
 
@@ -48,16 +48,6 @@ class Dev:
 
 
 @pytest.fixture
-def port() -> int:
-    """Below the ports that the kernel hands to clients."""
-    for number in random.sample(range(10_000, 20_000), k=50):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", number))
-            return number
-    raise AssertionError("no free port")
-
-
-@pytest.fixture
 def started() -> Iterator[list[Dev]]:
     started: list[Dev] = []
     yield started
@@ -67,9 +57,8 @@ def started() -> Iterator[list[Dev]]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the lines to try are curl's")
-def test_dev_does_what_it_says_one_can_try_and_keeps_its_key(
-    tmp_path: Path, port: int, started: list[Dev]
-) -> None:
+def test_dev_does_what_it_says_one_can_try_and_keeps_its_key(tmp_path: Path, started: list[Dev]) -> None:
+    port = reserve_port()
     dev = Dev(tmp_path, port=port)
     started.append(dev)
     printed = dev.read_until("Ready.")

@@ -1,6 +1,7 @@
 """Processes of ours: ready or an error that says why, stopped for good, nothing left behind."""
 
 import asyncio
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.dev.processes import Process, ProcessError, free_port
+from service.dev.processes import Process, ProcessError, reserve_port
 
 STAYS = "print('here', flush=True); import time; time.sleep(60)"
 DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {STAYS}"
@@ -100,5 +101,16 @@ async def test_one_started_by_a_thread_outlives_the_thread(python: Start) -> Non
     assert process.running
 
 
-def test_a_free_port_is_none_that_the_kernel_gives_to_clients() -> None:
-    assert all(20_000 <= free_port() < 32_768 for _ in range(50))
+def test_a_reserved_port_is_for_one_server_and_for_nobody_else() -> None:
+    ports = [reserve_port() for _ in range(200)]
+    assert len(set(ports)) == len(ports)
+    port = ports[0]
+    for _ in range(2):  # also after a restart
+        with socket.create_server(("127.0.0.1", port)) as server, socket.socket() as second:
+            second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                second.bind(("127.0.0.1", port))
+            with socket.create_connection(("127.0.0.1", port)), server.accept()[0]:
+                pass
+    with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+        stranger.bind(("127.0.0.1", port))

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import text
 
 from service.database import Database
-from service.dev.processes import Process, free_port
+from service.dev.processes import Process, reserve_port
 from service.jobs.job import Job
 from service.tenants.issuing import Wish, issue, issue_to_operator
 from service.tenants.keys import SCOPES
@@ -65,7 +65,7 @@ async def served(
         admin_id, admin_key = await issue_to_operator(connection, Wish(name="fuzz"), actor="test")
         await connection.execute(text("UPDATE tenants SET requests_per_second = 100000, max_keys = 1000"))
     jobs = [await accepted() for _ in range(40)]
-    port = free_port()
+    port = reserve_port()
     api = Process(
         [sys.executable, "-m", "service.cli", "api", "--port", str(port)],
         name="api",

@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from service.database import Database
-from service.dev.processes import free_port
+from service.dev.processes import reserve_port
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.queue import Bell
@@ -72,7 +72,7 @@ async def test_a_move_and_an_attempt_are_one_event_each_and_name_things_alike(wo
 
 
 async def test_a_workers_port_tells_what_it_is_at(world: World) -> None:
-    port = free_port()
+    port = reserve_port()
     engine = world.start()
     await world.until(await world.accept("sim:queue=60"), Status.IN_QUEUE)
     settings = world.settings.model_copy(update={"metrics_port": port})
