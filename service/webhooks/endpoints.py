@@ -19,6 +19,7 @@ from service.webhooks.store import again, moving
 from service.webhooks.store import endpoints as endpoint_store
 
 _ENABLED: dict[str, Any] = {"disabled_at": None, "disabled_reason": None}
+_FORGIVEN: dict[str, Any] = {"failing_since": None, "failed_events": 0}
 
 
 async def register(
@@ -70,15 +71,17 @@ async def change(
     async with database.of_tenant(tenant.id) as connection:
         await endpoint_store.lock(connection, tenant)
         before = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
+        begins_anew = asked.enabled is True
         if asked.url is not None and asked.url != before.url:
             await _make_sure_is_new(connection, tenant, asked.url)
-        await endpoint_store.write(connection, before, asked.columns())
+            begins_anew = True
+        values = asked.columns() | (_FORGIVEN if begins_anew else {})
+        await endpoint_store.write(connection, before, values)
         if asked.enabled is False:
             await endpoint_store.disable(connection, before, reason="asked", now=now)
         elif asked.enabled:
             await endpoint_store.write(connection, before, _ENABLED)
         endpoint = await found(connection, tenant, endpoint_id, clock=clock)
-    begins_anew = endpoint.url != before.url or (endpoint.is_enabled and not before.is_enabled)
     if begins_anew:
         async with database.of_tenant(tenant.id) as connection:
             await endpoint_store.trust(connection, endpoint, now=now)

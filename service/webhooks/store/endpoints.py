@@ -72,7 +72,6 @@ _DISABLE = text(
     """
 )
 
-_FORGIVE = text("UPDATE webhook_endpoints SET failing_since = NULL, failed_events = 0 WHERE id = :id")
 _TRUST = text(
     f"""
     UPDATE webhook_lanes
@@ -139,12 +138,11 @@ async def disable(connection: Connection, endpoint: Endpoint, *, reason: str, no
 
 
 async def trust(connection: Connection, endpoint: Endpoint, *, now: datetime | None) -> None:
-    """Another receiver, or one that was mended: what was held against it counts no more.
+    """Another receiver, or one that was mended: what its lane holds against it counts no more.
 
-    A breaker that was open lets one attempt at a time through at first. A transaction of its own: attempts
-    that have just ended are settled in another order.
+    A breaker that was open lets one attempt at a time through at first. A transaction of its own, which has
+    nothing else locked: attempts that have just ended lock lanes and endpoints in whatever order.
     """
-    await connection.execute(_FORGIVE, {"id": endpoint.id})
     lane = endpoint_lane(endpoint.id)
     given = {"tenant_id": endpoint.tenant_id, "lanes": [lane, REPLAY + lane], "now": now}
     await connection.execute(_TRUST, given)

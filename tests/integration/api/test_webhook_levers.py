@@ -8,6 +8,11 @@ import pytest
 from harness.levers import ENDPOINTS, Levers
 from sqlalchemy import text
 
+LANE = """
+INSERT INTO webhook_lanes (tenant_id, origin, failures, openings, open_until)
+SELECT tenant_id, 'endpoint:' || id, 5, 1, now() + interval '1 hour' FROM webhook_endpoints
+"""
+
 
 def str_of(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
@@ -69,6 +74,36 @@ async def test_a_replay_waits_for_nobody_who_changes_the_endpoint_nor_they_for_i
         await connection.execute(text("SELECT FROM webhook_endpoints FOR UPDATE"))
         async with asyncio.timeout(10):
             assert await levers.replay(endpoint) == 0
+
+
+async def test_enabling_an_endpoint_and_settling_its_attempts_never_wait_for_each_other(
+    levers: Levers,
+) -> None:
+    """What settles locks the lane, then the endpoint; with the breaker reset in one transaction with the
+    endpoint either of the two would fail.
+    """
+    endpoint = await levers.endpoint()
+    await levers.change(endpoint, enabled=False)
+    async with levers.database.transaction() as connection:
+        await connection.execute(text(LANE))
+    async with levers.database.transaction() as connection:
+        await connection.execute(text("UPDATE webhook_lanes SET failures = 6"))
+        enabling = asyncio.create_task(levers.change(endpoint, enabled=True))
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        async with asyncio.timeout(10):
+            while not (await connection.execute(waits)).scalar_one():
+                await asyncio.sleep(0.01)
+        await connection.execute(text("UPDATE webhook_endpoints SET failed_events = 1"))
+    assert (await enabling)["breaker"]["state"] == "closed"
+
+
+async def test_enabling_an_endpoint_that_is_enabled_resets_its_breaker_too(levers: Levers) -> None:
+    endpoint = await levers.endpoint()
+    async with levers.database.transaction() as connection:
+        await connection.execute(text(LANE))
+        await connection.execute(text("UPDATE webhook_endpoints SET failing_since = now()"))
+    enabled = await levers.change(endpoint, enabled=True)
+    assert (enabled["breaker"]["state"], enabled["status"]) == ("closed", "active")
 
 
 async def test_only_what_is_in_the_window_is_replayed(levers: Levers) -> None:
