@@ -118,7 +118,7 @@ async def rotate_secret(
 ) -> list[Secret]:
     """All secrets that sign for it then, the new one last."""
     async with database.of_tenant(tenant.id) as connection:
-        await found(connection, tenant, endpoint_id, clock=clock)
+        await found(connection, tenant, endpoint_id, clock=clock, locked=True)
         owner = Owner(tenant.id, endpoint_id)
         return await secrets.rotate(connection, vault, owner, grace_seconds=grace_seconds, actor=actor)
 

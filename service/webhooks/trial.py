@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from service.clock import moment
-from service.errors import RateLimitedError
+from service.errors import NotFoundError, RateLimitedError
 from service.http import Transport
 from service.ids import uuid7
 from service.settings import Settings
@@ -22,6 +22,7 @@ from service.webhooks.attempt import Attempt, connect, post
 from service.webhooks.endpoint import Endpoint
 from service.webhooks.keychain import Keychain
 from service.webhooks.outbox import envelope
+from service.webhooks.secrets import NoSecretError
 
 AT_ONCE = 50
 """Made by one process at the same time; who waits for longer than an attempt may take hears of a time-out."""
@@ -49,7 +50,7 @@ class Trials:
         """Make one, also if the endpoint is disabled, and tell what came of it.
 
         Of an address that must not be called no more is told than that: neither which it is nor what is
-        there. Raises RateLimitedError.
+        there. Raises RateLimitedError, and NotFoundError for an endpoint that was removed meanwhile.
         """
         tenant_id = endpoint.tenant_id
         if self._under_way[tenant_id] >= OF_A_TENANT:
@@ -70,7 +71,10 @@ class Trials:
 
     async def _made(self, endpoint: Endpoint) -> dict[str, Any]:
         # Whoever has just rotated the secret wants to see whether the new one fits.
-        signer = await self._keychain.as_of_now(endpoint.tenant_id, endpoint.id)
+        try:
+            signer = await self._keychain.as_of_now(endpoint.tenant_id, endpoint.id)
+        except NoSecretError as error:
+            raise NotFoundError(f"There is no webhook endpoint {endpoint.id}.") from error
         message = _Message(endpoint.url, uuid7(), _body(endpoint, at := datetime.now(UTC)), at)
         made = await post(self._transport, message, signer=signer, deadline=self._deadline)
         _tell(endpoint, message, made)

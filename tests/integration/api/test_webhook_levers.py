@@ -8,6 +8,8 @@ import pytest
 from harness.levers import ENDPOINTS, Levers
 from sqlalchemy import text
 
+from service.database import Connection
+
 LANE = """
 INSERT INTO webhook_lanes (tenant_id, origin, failures, openings, open_until)
 SELECT tenant_id, 'endpoint:' || id, 5, 1, now() + interval '1 hour' FROM webhook_endpoints
@@ -16,6 +18,14 @@ SELECT tenant_id, 'endpoint:' || id, 5, 1, now() + interval '1 hour' FROM webhoo
 
 def str_of(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
+
+
+async def somebody_waits(connection: Connection) -> None:
+    """For a lock, that is."""
+    async with asyncio.timeout(10):
+        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        while not (await connection.execute(waits)).scalar_one():
+            await asyncio.sleep(0.01)
 
 
 async def test_what_an_endpoint_missed_while_it_was_disabled_is_replayed_once(levers: Levers) -> None:
@@ -89,10 +99,7 @@ async def test_enabling_an_endpoint_and_settling_its_attempts_never_wait_for_eac
     async with levers.database.transaction() as connection:
         await connection.execute(text("UPDATE webhook_lanes SET failures = 6"))
         enabling = asyncio.create_task(levers.change(endpoint, enabled=True))
-        waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        async with asyncio.timeout(10):
-            while not (await connection.execute(waits)).scalar_one():
-                await asyncio.sleep(0.01)
+        await somebody_waits(connection)
         await connection.execute(text("UPDATE webhook_endpoints SET failed_events = 1"))
     assert (await enabling)["breaker"]["state"] == "closed"
 
@@ -197,6 +204,16 @@ async def test_nothing_is_sent_to_a_removed_endpoint_any_more(levers: Levers) ->
     (cancelled,) = await levers.log(endpoint_id=gone["id"])
     assert (cancelled["status"], cancelled["reason"]) == ("cancelled", "removed")
     assert {one.path for one in levers.receiver.deliveries} == {f"/hook?{other['url'].partition('?')[2]}"}
+
+
+async def test_an_endpoint_that_is_removed_while_its_secret_is_rotated_is_not_there(levers: Levers) -> None:
+    endpoint = await levers.endpoint()
+    async with levers.database.transaction() as connection:
+        await connection.execute(text("DELETE FROM webhook_endpoints"))
+        rotating = asyncio.create_task(levers.api.post(f"{ENDPOINTS}/{endpoint['id']}/rotate-secret"))
+        await somebody_waits(connection)
+    answer = await rotating
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 MANY = """

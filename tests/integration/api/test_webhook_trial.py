@@ -105,6 +105,16 @@ async def test_a_disabled_endpoint_can_be_tested(inside: httpx.AsyncClient, hook
     assert (await inside.post(f"{PATH}/{made['id']}/test")).json()["delivered"] is True
 
 
+async def test_an_endpoint_that_is_removed_before_its_test_is_signed_is_not_there(
+    inside: httpx.AsyncClient, hook: str, database: Database
+) -> None:
+    made = (await inside.post(PATH, json={"url": hook})).json()
+    async with database.transaction() as connection:
+        await connection.execute(text("DELETE FROM webhook_secrets WHERE endpoint_id IS NOT NULL"))
+    answer = await inside.post(f"{PATH}/{made['id']}/test")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 async def test_tests_that_hang_hold_up_nobody_elses(
     inside: httpx.AsyncClient, hook: str, another_tenant: Any, new_key: Any
 ) -> None:
