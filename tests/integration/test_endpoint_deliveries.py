@@ -95,6 +95,31 @@ async def test_an_endpoint_that_answers_410_is_disabled_and_its_deliveries_are_h
         assert await sweep.hold(connection) == 0
 
 
+async def test_a_410_of_the_url_that_an_endpoint_had_before_does_not_disable_it(senders: Senders) -> None:
+    endpoint_id = await senders.endpoint("https://before.example/")
+    await senders.tell(None)
+    claimed = await senders.claim()
+    await senders.execute(f"UPDATE webhook_endpoints SET url = '{URL}'")
+    turn = await senders.end(claimed, with_=Answered(410))
+    row = await senders.endpoint_row()
+    assert (turn.disabled, row["disabled_at"], row["failing_since"]) == ([], None, None)
+    (again,) = [*await senders.claim(), *await senders.claim()]
+    assert (again.url, again.endpoint_id, again.attempt) == (URL, endpoint_id, 2)
+
+
+async def test_what_was_answered_with_410_while_its_endpoint_was_being_removed_is_cancelled(
+    senders: Senders,
+) -> None:
+    await senders.endpoint(URL)
+    await senders.tell(None)
+    claimed = await senders.claim()
+    await senders.execute("DELETE FROM webhook_endpoints")
+    await senders.end(claimed, with_=Answered(410))
+    assert not await senders.claim()
+    delivery = await senders.delivery()
+    assert (delivery["status"], delivery["reason"]) == ("cancelled", "removed")
+
+
 async def test_what_was_recorded_while_its_endpoint_was_being_disabled_is_held_by_the_sweep(
     senders: Senders, database: Database
 ) -> None:

@@ -76,10 +76,11 @@ _FAIL_ENDPOINTS = text(
     SET failing_since = coalesce(failing_since, {NOW}), failed_events = failed_events + failed.events,
         disabled_at = CASE WHEN failed.gone OR ({_FAILING}) THEN {NOW} END,
         disabled_reason = CASE WHEN failed.gone THEN 'gone' WHEN {_FAILING} THEN 'failing' END
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:new AS int[]), CAST(:gone AS boolean[]))
-         AS failed (id, events, gone)
-    WHERE endpoint.id = failed.id AND disabled_at IS NULL
-    RETURNING endpoint.id, tenant_id, mode, url, disabled_reason, disabled_at, failing_since, succeeded_at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:urls AS text[]), CAST(:new AS int[]), CAST(:gone AS boolean[]))
+         AS failed (id, url, events, gone)
+    WHERE endpoint.id = failed.id AND endpoint.url = failed.url AND disabled_at IS NULL
+    RETURNING endpoint.id, tenant_id, mode, endpoint.url, disabled_reason, disabled_at, failing_since,
+              succeeded_at
     """
 )
 
@@ -140,22 +141,27 @@ async def fail_lanes(
 async def fail_endpoints(
     connection: AnyConnection, ended: Sequence[Ended], *, rules: Rules, now: datetime | None
 ) -> list[Disabled]:
-    """Count the failures of endpoints; those that were disabled for them."""
-    new: Counter[UUID] = Counter()
-    gone: set[UUID] = set()
+    """Count the failures of endpoints; those that were disabled for them.
+
+    What a URL answered that an endpoint had before is nothing against the one that it has now.
+    """
+    new: Counter[tuple[UUID, str]] = Counter()
+    gone: set[tuple[UUID, str]] = set()
     for one in ended:
-        endpoint_id = one.delivery.endpoint_id
-        if endpoint_id is None or not one.blamed or isinstance(one.verdict, Delivered):
+        delivery = one.delivery
+        if delivery.endpoint_id is None or not one.blamed or isinstance(one.verdict, Delivered):
             continue
-        new[endpoint_id] += one.delivery.attempt == one.delivery.past_attempts + 1
+        receiver = delivery.endpoint_id, delivery.url
+        new[receiver] += delivery.attempt == delivery.past_attempts + 1
         if isinstance(one.verdict, Held):
-            gone.add(endpoint_id)
+            gone.add(receiver)
     if not new:
         return []
     given = {
-        "ids": list(new),
+        "ids": [endpoint_id for endpoint_id, _ in new],
+        "urls": [url for _, url in new],
         "new": list(new.values()),
-        "gone": [endpoint_id in gone for endpoint_id in new],
+        "gone": [receiver in gone for receiver in new],
         "events": rules.disable_events,
         "apart": rules.disable_apart,
         "silent": rules.disable_after,

@@ -62,7 +62,7 @@ _SETTLE = text(
     SET status = delivery.status, reason = delivery.reason, {NOBODYS},
         due_at = CASE WHEN delivery.status = 'pending'
                       THEN {NOW} + wait * interval '1 second' ELSE settled.due_at END,
-        finished_at = CASE WHEN delivery.status NOT IN ('pending', 'held') THEN {NOW} END
+        finished_at = CASE WHEN delivery.status <> 'pending' THEN {NOW} END
     FROM delivery
     WHERE settled.id = delivery.id AND settled.epoch = delivery.epoch AND settled.status = 'delivering'
     RETURNING settled.id
@@ -127,7 +127,8 @@ def _columns(verdict: Verdict) -> tuple[str, str | None, float]:
         case Retry(after):
             return "pending", None, after
         case Held():
-            return "held", None, 0.0
+            # The claim holds it, should its endpoint be disabled now, and not moved or removed meanwhile.
+            return "pending", None, 0.0
         case Exhausted(reason):
             return "exhausted", reason, 0.0
         case _:
