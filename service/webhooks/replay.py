@@ -18,7 +18,7 @@ from service.webhooks.forms import Window
 from service.webhooks.log import Delivery
 from service.webhooks.store import again
 from service.webhooks.store import endpoints as endpoint_store
-from service.webhooks.store.again import MOST_REPLAYED
+from service.webhooks.store.again import Stretch
 from service.webhooks.store.table import NOW
 
 LONGEST_AGO = timedelta(days=14)
@@ -42,16 +42,12 @@ async def replay(
         if not endpoint.is_enabled:
             raise NotRedeliverableError("The endpoint is disabled: enable it first.")
         _check(window, (await connection.execute(_TIME, {"now": now})).scalar_one())
-        replayed = await again.replay(
-            connection,
-            tenant,
-            endpoint_id,
-            since=window.since,
-            until=window.until,
-            statuses=sorted(window.statuses),
-            limit=MOST_REPLAYED,
-            now=now,
-        )
+    left: Stretch | None = Stretch(since=window.since, until=window.until, statuses=window.statuses)
+    replayed = 0
+    while left:
+        async with database.of_tenant(tenant.id) as connection:
+            count, left = await again.replay(connection, tenant, endpoint_id, left, now=now)
+        replayed += count
     bell.ring()
     return replayed
 

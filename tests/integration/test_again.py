@@ -13,10 +13,12 @@ from service.database import Connection, Database
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks import erasure
+from service.webhooks.forms import USUALLY_REPLAYED
 from service.webhooks.schedule import Answered, Unreachable
 from service.webhooks.store import again, sweep
 
 URL = "https://receiver.example/hook"
+USUAL = frozenset(USUALLY_REPLAYED)
 
 
 @pytest.fixture
@@ -129,8 +131,13 @@ async def test_what_cannot_be_sent_again_is_not(
 
 
 async def replay(connection: Connection, tenant: Tenant, endpoint: UUID, clock: Clock, **asked: Any) -> int:
-    usual = {"since": clock.now - timedelta(days=1), "until": None, "statuses": None, "now": clock()}
-    return await again.replay(connection, tenant, endpoint, **(usual | asked))
+    usual = {"since": clock.now - timedelta(days=1), "until": None, "statuses": USUAL}
+    left: again.Stretch | None = again.Stretch(**(usual | asked))
+    replayed = 0
+    while left:
+        count, left = await again.replay(connection, tenant, endpoint, left, now=clock())
+        replayed += count
+    return replayed
 
 
 async def test_a_replay_skips_what_was_delivered_unless_it_is_asked_for(
@@ -145,10 +152,11 @@ async def test_a_replay_skips_what_was_delivered_unless_it_is_asked_for(
         " WHERE status = 'pending'"
     )
     assert await statuses(senders) == ["delivered", "exhausted"]
-    assert await replay(connection, tenant, endpoint, clock, statuses=["held"]) == 0
+    assert await replay(connection, tenant, endpoint, clock, statuses=frozenset({"held"})) == 0
     assert await replay(connection, tenant, endpoint, clock) == 1
     assert await statuses(senders) == ["delivered", "pending"]
-    assert await replay(connection, tenant, endpoint, clock, statuses=["delivered", "pending"]) == 1
+    either = frozenset({"delivered", "pending"})
+    assert await replay(connection, tenant, endpoint, clock, statuses=either) == 1
 
 
 async def test_a_replay_goes_from_since_until_and_takes_the_oldest_first(
@@ -166,6 +174,29 @@ async def test_a_replay_goes_from_since_until_and_takes_the_oldest_first(
     rows = sorted(await senders.deliveries(), key=lambda row: row["due_at"])
     assert [row["event_id"] for row in rows] == events[1:3]
     assert await replay(connection, tenant, endpoint, clock, **window) == 1
+
+
+MANY = f"""
+    INSERT INTO events (id, tenant_id, mode, job_id, type, is_end, sequence, body, created_at)
+    SELECT uuidv7(), tenant_id, 'live', uuidv7(), 'job.failed', TRUE, 5, '', now() - interval '1 hour'
+    FROM webhook_endpoints, generate_series(1, {again.STRETCH})
+"""
+
+
+async def test_what_is_missed_is_found_in_steps_behind_however_many_others(
+    senders: Senders, endpoint: UUID, connection: Connection, tenant: Tenant, clock: Clock
+) -> None:
+    await senders.execute(MANY)
+    await senders.execute("UPDATE webhook_endpoints SET disabled_at = now(), disabled_reason = 'asked'")
+    for _ in range(3):
+        await senders.tell(None)
+    await senders.enable(endpoint)
+    whole = again.Stretch(since=clock.now - timedelta(days=1), until=None, statuses=USUAL, limit=2)
+    count, left = await again.replay(connection, tenant, endpoint, whole, now=clock())
+    assert (count, await statuses(senders)) == (0, [])
+    assert left is not None
+    assert await again.replay(connection, tenant, endpoint, left, now=clock()) == (2, None)
+    assert await replay(connection, tenant, endpoint, clock) == 1
 
 
 async def test_events_that_an_endpoint_does_not_want_are_not_replayed_to_it(

@@ -148,7 +148,12 @@ async def test_a_replay_reads_what_is_in_its_window(stored: Stored) -> None:
         "tenant_id": stored.tenant.id, "mode": "live", "endpoint_id": stored.usual,
         "since": now - timedelta(minutes=600), "until": now - timedelta(minutes=590),
         "statuses": ["exhausted", "held"], "missing": True, "limit": 100, "lane": "replay",
-        "now": None, "stem": str(uuid7()),
+        "now": None, "stem": str(uuid7()), "after": UUID(int=0),
     }  # fmt: skip
     for role in ROLES:
         assert await stored.blocks(again._REPLAY, role, stored.tenant, given) <= MOST_BLOCKS
+    # Of a long one what is in a stretch, and not all of it each time.
+    short = text(str(again._REPLAY).replace(f"LIMIT {again.STRETCH}", "LIMIT 20"))
+    for role, days in product(ROLES, (0, 14)):
+        window = {"since": now - timedelta(days=days, minutes=600), "until": None}
+        assert await stored.blocks(short, role, stored.tenant, given | window) <= MOST_BLOCKS

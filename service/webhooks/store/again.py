@@ -4,7 +4,7 @@ A part of the caller's transaction, a tenant's own or an operator's. Whatever is
 the line of the replays from the start, so that no claim comes upon all of it at once.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,12 +16,14 @@ from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks.forms import MISSED
 from service.webhooks.lanes import REPLAY, endpoint_lane
-from service.webhooks.models import DELIVERY_STATUSES
 from service.webhooks.schedule import LONGEST_AGE
 from service.webhooks.store.table import NOBODYS, NOW, id_like
 
 MOST_REPLAYED = 10_000
+STRETCH = 20_000
+"""Events that one statement of a replay looks at, however few of them there are to replay."""
 ON_THEIR_WAY = {"pending", "delivering"}
+_BEFORE_ALL = UUID(int=0)
 
 _OF_ENDPOINT = "tenant_id = :tenant_id AND mode = :mode AND endpoint_id = :endpoint_id"
 _AGE = f"interval '{LONGEST_AGE} seconds'"
@@ -53,13 +55,14 @@ _RELEASE = text(
     """
 )
 _AFRESH = f"""
-    status = 'pending', in_line = TRUE, origin = 'replay:' || regexp_replace(delivery.origin, '^replay:', ''),
-    gives_up_at = {NOW} + {_AGE}, past_attempts = attempts, reason = NULL, finished_at = NULL
+    status = 'pending', in_line = TRUE, gives_up_at = {NOW} + {_AGE}, past_attempts = attempts, reason = NULL,
+    finished_at = NULL
 """
 # One that is about to be made needs no second one. What was erased cannot be sent.
 _REDELIVER = text(
     f"""
-    UPDATE webhook_deliveries AS delivery SET {_AFRESH}, due_at = {NOW}
+    UPDATE webhook_deliveries AS delivery
+    SET {_AFRESH}, origin = 'replay:' || regexp_replace(delivery.origin, '^replay:', ''), due_at = {NOW}
     FROM events AS event
     WHERE delivery.id = :id AND delivery.tenant_id = :tenant_id AND delivery.mode = :mode
       AND delivery.status <> 'delivering' AND event.id = delivery.event_id AND event.body IS NOT NULL
@@ -67,41 +70,51 @@ _REDELIVER = text(
     """
 )
 # Oldest first, so that whoever replays in steps goes on where the last one ended; due since they happened, so
-# that they are sent in that order too.
+# that they are sent in that order too. What became of an event is what became of it at the endpoint's URL,
+# whichever endpoint had that then; or, if it never was to go there, at a URL that the endpoint had before.
 _REPLAY = text(
     f"""
-    WITH endpoint AS (
-        SELECT id, tenant_id, mode, url, events FROM webhook_endpoints
+    WITH endpoint AS MATERIALIZED (
+        SELECT id, url, events FROM webhook_endpoints
         WHERE id = :endpoint_id AND tenant_id = :tenant_id AND mode = :mode
+    ), stretch AS MATERIALIZED (
+        SELECT id AS event_id, job_id, tenant_id, mode, created_at, type, body IS NOT NULL AS has_body
+        FROM events
+        WHERE tenant_id = :tenant_id AND mode = :mode AND created_at >= :since
+          AND created_at < coalesce(CAST(:until AS timestamptz), 'infinity')
+          AND (created_at, id) > (:since, CAST(:after AS uuid)) AND EXISTS (SELECT FROM endpoint)
+        ORDER BY created_at, id LIMIT {STRETCH}
     ), missed AS MATERIALIZED (
-        SELECT event.id AS event_id, event.job_id, event.tenant_id, event.mode, event.created_at, delivery.id,
-               endpoint.url
-        FROM endpoint
-        JOIN events AS event ON event.tenant_id = endpoint.tenant_id AND event.mode = endpoint.mode
-             AND event.type = ANY (endpoint.events)
-        LEFT JOIN webhook_deliveries AS delivery
-             ON delivery.event_id = event.id AND md5(delivery.url) = md5(endpoint.url)
-        WHERE event.created_at >= :since
-          AND event.created_at < coalesce(CAST(:until AS timestamptz), 'infinity')
-          AND event.body IS NOT NULL AND event.job_id IS NOT NULL
-          AND CASE WHEN delivery.id IS NULL THEN :missing
-                   ELSE delivery.endpoint_id = endpoint.id
-                        AND delivery.status = ANY (CAST(:statuses AS text[])) END
-        ORDER BY event.created_at, event.id LIMIT :limit
+        SELECT stretch.*, endpoint.url, known.id, coalesce(known.is_here, FALSE) AS is_here
+        FROM stretch CROSS JOIN endpoint LEFT JOIN LATERAL (
+            SELECT id, status, endpoint_id, url = endpoint.url AS is_here FROM webhook_deliveries AS delivery
+            WHERE event_id = stretch.event_id AND (url = endpoint.url OR delivery.endpoint_id = endpoint.id)
+            ORDER BY url = endpoint.url DESC, id DESC LIMIT 1
+        ) AS known ON TRUE
+        WHERE type = ANY (events) AND has_body AND job_id IS NOT NULL
+          AND CASE WHEN known.id IS NULL THEN :missing
+                   -- What has gone there as a job's own is no endpoint's to replay.
+                   ELSE known.endpoint_id IS NOT NULL
+                        AND known.status = ANY (CAST(:statuses AS text[])) END
+        ORDER BY created_at, event_id LIMIT :limit
     ), again AS (
-        UPDATE webhook_deliveries AS delivery SET {_AFRESH}, due_at = missed.created_at
-        FROM missed WHERE delivery.id = missed.id AND delivery.status NOT IN ('pending', 'delivering')
+        UPDATE webhook_deliveries AS delivery
+        SET {_AFRESH}, endpoint_id = :endpoint_id, origin = :lane, due_at = missed.created_at
+        FROM missed
+        WHERE delivery.id = missed.id AND is_here AND delivery.status NOT IN ('pending', 'delivering')
         RETURNING delivery.id
     ), made AS (
         INSERT INTO webhook_deliveries (id, tenant_id, mode, event_id, job_id, endpoint_id, url, origin,
                                         in_line, due_at, gives_up_at, created_at)
         SELECT {id_like(":stem")}, tenant_id, mode, event_id, job_id, :endpoint_id, url, :lane, TRUE,
                created_at, {NOW} + {_AGE}, {NOW}
-        FROM missed WHERE id IS NULL
+        FROM missed WHERE NOT is_here
         ON CONFLICT DO NOTHING
         RETURNING id
     )
-    SELECT id FROM again UNION ALL SELECT id FROM made
+    SELECT (SELECT count(*) FROM again) + (SELECT count(*) FROM made) AS replayed, created_at, event_id,
+           (SELECT count(*) FROM stretch) = {STRETCH} AS has_more
+    FROM stretch ORDER BY created_at DESC, event_id DESC LIMIT 1
     """
 )
 # The last statement of its transaction, so that no claim waits for the rows. Whoever asks has reason to
@@ -116,6 +129,19 @@ _READY = text(
     ON CONFLICT (tenant_id, origin) DO UPDATE SET ready_at = excluded.ready_at
     """
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Which events to replay, and how many: those from `since` on, or `after` one of that time, that have
+    become one of `statuses` there, or `missed`.
+    """
+
+    since: datetime
+    until: datetime | None
+    statuses: frozenset[str]
+    limit: int = MOST_REPLAYED
+    after: UUID = _BEFORE_ALL
 
 
 async def hold(connection: Connection, tenant: Tenant, endpoint_id: UUID) -> int:
@@ -160,45 +186,42 @@ async def redeliver(
 
 
 async def replay(
-    connection: Connection,
-    tenant: Tenant,
-    endpoint_id: UUID,
-    *,
-    since: datetime,
-    until: datetime | None,
-    statuses: Sequence[str] | None,
-    limit: int = MOST_REPLAYED,
-    now: datetime | None,
-) -> int:
-    """Send again the events since then that the endpoint wants, oldest first; returns how many.
+    connection: Connection, tenant: Tenant, endpoint_id: UUID, stretch: Stretch, *, now: datetime | None
+) -> tuple[int, Stretch | None]:
+    """Send again the events of the stretch that the endpoint wants, oldest first; returns how many, and what
+    is left to look at.
 
-    Without `statuses`: all that was given up, cancelled or held, and events that have no delivery to its URL.
-    With them: deliveries in these states, and of `missed` such events. What is still to be delivered needs no
-    replay and gets none.
+    What is still to be delivered needs no replay and gets none.
     The last thing in the caller's transaction, which then rings the bell.
     """
     lane = REPLAY + endpoint_lane(endpoint_id)
-    wanted = (
-        set(statuses or DELIVERY_STATUSES) - ({"delivered"} if statuses is None else set()) - ON_THEIR_WAY
-    )
     given: dict[str, Any] = {
-        "since": since,
-        "until": until,
-        "statuses": sorted(wanted),
-        "missing": statuses is None or MISSED in statuses,
-        "limit": limit,
+        "since": stretch.since,
+        "until": stretch.until,
+        "after": stretch.after,
+        "statuses": sorted(stretch.statuses - ON_THEIR_WAY),
+        "missing": MISSED in stretch.statuses,
+        "limit": stretch.limit,
         "lane": lane,
         "stem": str(uuid7()),
         "now": now,
     }
-    replayed = await _count(connection, _REPLAY, tenant, endpoint_id, **given)
-    if replayed:
+    row = (await connection.execute(_REPLAY, given | _whose(tenant, endpoint_id))).one_or_none()
+    if row is None:
+        return 0, None
+    if row.replayed:
         await connection.execute(_READY, {"tenant_id": tenant.id, "lane": lane, "now": now})
-    return replayed
+    left = stretch.limit - row.replayed
+    if not left or not row.has_more:
+        return row.replayed, None
+    return row.replayed, replace(stretch, since=row.created_at, after=row.event_id, limit=left)
 
 
 async def _count(
     connection: Connection, statement: TextClause, tenant: Tenant, endpoint_id: UUID, **given: Any
 ) -> int:
-    whose = {"tenant_id": tenant.id, "mode": tenant.mode, "endpoint_id": endpoint_id}
-    return len((await connection.execute(statement, whose | given)).all())
+    return len((await connection.execute(statement, _whose(tenant, endpoint_id) | given)).all())
+
+
+def _whose(tenant: Tenant, endpoint_id: UUID) -> dict[str, Any]:
+    return {"tenant_id": tenant.id, "mode": tenant.mode, "endpoint_id": endpoint_id}

@@ -64,6 +64,43 @@ async def test_what_was_delivered_is_replayed_only_when_it_is_asked_for(levers: 
     assert second.headers["webhook-id"] == str(event.id)
 
 
+async def test_what_became_of_an_event_where_an_endpoint_was_before_counts_where_it_is_now(
+    levers: Levers,
+) -> None:
+    endpoint = await levers.endpoint()
+    async with levers.working():
+        delivered, given_up = await levers.tell(), await levers.tell()
+        await levers.logged("delivered", 2)
+        async with levers.database.transaction() as connection:
+            await connection.execute(
+                text("UPDATE webhook_deliveries SET status = 'exhausted' WHERE event_id = :id"),
+                {"id": given_up.id},
+            )
+        moved = await levers.change(endpoint, url=f"{levers.hook}?moved")
+        assert await levers.replay(endpoint) == 1
+        await levers.logged("delivered", 2)
+        assert await levers.replay(endpoint) == 0
+        assert await levers.replay(endpoint, statuses=["delivered"]) == 2
+        came = [one.headers["webhook-id"] for one in await levers.came(moved, 3)]
+    assert (came[0], sorted(came[1:])) == (str(given_up.id), sorted([str(delivered.id), str(given_up.id)]))
+
+
+async def test_what_did_not_arrive_at_a_url_is_replayed_by_whoever_registers_it_again(levers: Levers) -> None:
+    before = await levers.endpoint("same")
+    async with levers.working():
+        await levers.tell()
+        await levers.logged("delivered")
+    missed = await levers.tell()
+    assert (await levers.api.delete(f"{ENDPOINTS}/{before['id']}")).status_code == 204
+    endpoint = await levers.endpoint("same")
+    async with levers.working():
+        assert await levers.replay(endpoint) == 1
+        _, came = await levers.came(endpoint, 2)
+        (delivery,) = await levers.logged("delivered", endpoint_id=endpoint["id"])
+    assert came.headers["webhook-id"] == str(missed.id) == delivery["event_id"]
+    assert came.verified
+
+
 async def test_a_replay_is_not_in_the_way_of_fresh_deliveries(levers: Levers) -> None:
     endpoint = await levers.endpoint()
     async with levers.working():
