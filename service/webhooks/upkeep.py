@@ -42,6 +42,7 @@ class Upkeep:
         async with self._database.hot_statement() as connection:
             await sweep.hold(connection)
             await sweep.release(connection)
+            await sweep.withdraw(connection, now=now)
             if strays := await sweep.find_strays(connection, now=now):
                 log.warning("delivery.strays", lanes=strays)
             await sweep.forget_lanes(connection, now=now)

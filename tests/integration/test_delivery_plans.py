@@ -84,6 +84,7 @@ STATEMENTS: dict[str, tuple[TextClause, set[str]]] = {
     "exhaust": (sweep._EXHAUST, {*KEYS, "ix_webhook_deliveries_ageing"}),
     "hold": (sweep._HOLD, {*KEYS, "ix_webhook_deliveries_waiting"}),
     "let go": (sweep._RELEASE, {*KEYS, "ix_webhook_deliveries_list_by_endpoint"}),
+    "withdraw": (sweep._WITHDRAW, {*KEYS, "ix_webhook_deliveries_list_by_endpoint"}),
     "strays": (sweep._FIND_STRAYS, {*KEYS, "ix_webhook_deliveries_waiting"}),
     "stamp": (feed._STAMP, {*KEYS, "ix_events_unplaced"}),
     "hold an endpoint's": (again._HOLD, {*KEYS, "ix_webhook_deliveries_list_by_endpoint"}),

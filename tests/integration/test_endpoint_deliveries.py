@@ -143,6 +143,26 @@ async def test_what_was_being_held_while_its_endpoint_was_enabled_is_let_go_by_t
     assert [one.url for one in await senders.claim()] == [URL]
 
 
+async def test_what_was_being_held_while_its_endpoint_was_removed_is_cancelled_by_the_sweep(
+    senders: Senders, clock: Clock, database: Database, tenant: Tenant
+) -> None:
+    removed = await senders.endpoint(URL)
+    await senders.endpoint("https://another.example/")
+    await senders.tell("https://elsewhere.example/")
+    async with database.transaction() as disabling:
+        await again.hold(disabling, tenant, removed)
+        await senders.execute(f"DELETE FROM webhook_endpoints WHERE id = '{removed}'")
+        async with database.statement() as removing:
+            assert await again.withdraw(removing, tenant, removed, now=clock()) == 0, "it waits for nobody"
+    async with database.statement() as connection:
+        assert await sweep.withdraw(connection, now=clock()) == 1
+    assert {(row["url"], row["status"], row["reason"]) for row in await senders.deliveries()} == {
+        (URL, "cancelled", "removed"),
+        ("https://another.example/", "pending", None),
+        ("https://elsewhere.example/", "pending", None),
+    }
+
+
 @pytest.mark.parametrize("in_line", [False, True])
 async def test_what_was_recorded_while_its_endpoint_moved_is_sent_where_that_is_now_and_only_once(
     senders: Senders, in_line: bool

@@ -65,6 +65,30 @@ _RELEASE = text(
     """
 )
 
+# What was being held while its endpoint was removed: no claim comes upon it. From endpoint to endpoint along
+# the index.
+_WITHDRAW = text(
+    f"""
+    WITH RECURSIVE known AS (
+        (SELECT endpoint_id FROM webhook_deliveries WHERE endpoint_id IS NOT NULL
+         ORDER BY endpoint_id LIMIT 1)
+        UNION ALL
+        SELECT next.* FROM known CROSS JOIN LATERAL (
+            SELECT endpoint_id FROM webhook_deliveries
+            WHERE endpoint_id > known.endpoint_id ORDER BY endpoint_id LIMIT 1
+        ) AS next
+    )
+    UPDATE webhook_deliveries SET status = 'cancelled', reason = 'removed', finished_at = {NOW}
+    WHERE id IN (SELECT waiting.id FROM known CROSS JOIN LATERAL (
+                     SELECT id FROM webhook_deliveries
+                     WHERE endpoint_id = known.endpoint_id AND status = 'held'
+                     LIMIT {MOST} FOR UPDATE SKIP LOCKED
+                 ) AS waiting
+                 WHERE NOT EXISTS (SELECT FROM webhook_endpoints WHERE id = known.endpoint_id) LIMIT {MOST})
+    RETURNING id
+    """
+)
+
 # A line that no claim is led to: there should be none. From lane to lane along the index.
 _FIND_STRAYS = text(
     f"""
@@ -123,6 +147,11 @@ async def hold(connection: AnyConnection) -> int:
 async def release(connection: AnyConnection) -> int:
     """Let go what is held for endpoints that are enabled; returns how many."""
     return await _count(connection, _RELEASE)
+
+
+async def withdraw(connection: AnyConnection, *, now: datetime | None) -> int:
+    """Cancel what is held for endpoints that were removed; returns how many."""
+    return await _count(connection, _WITHDRAW, now=now)
 
 
 async def find_strays(connection: AnyConnection, *, now: datetime | None) -> int:
