@@ -59,6 +59,11 @@ class Driver:
 
 async def take_lock(connection: AsyncConnection | Driver, sql: str) -> None:
     """Take a lock until the transaction ends, best as its first statement."""
+    await run(connection, sql)
+
+
+async def run(connection: AsyncConnection | Driver, sql: str) -> None:
+    """Run a statement without parameters and answer."""
     if isinstance(connection, Driver):
         await connection.run(sql)
     else:

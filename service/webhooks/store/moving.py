@@ -1,12 +1,15 @@
 """What has not arrived goes to the URL that its endpoint has now."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
+from asyncpg import UniqueViolationError
 from sqlalchemy import TextClause, text
+from sqlalchemy.exc import IntegrityError
 
-from service.database import AnyConnection, Connection
+from service.database import AnyConnection, Connection, run
 from service.webhooks.endpoint import Endpoint
 from service.webhooks.store.again import STEP
 from service.webhooks.store.table import NOW
@@ -49,12 +52,25 @@ _THESE = _move("delivery.id = ANY (CAST(:ids AS uuid[])) AND status = 'pending'"
 
 
 async def move(connection: Connection, endpoint: Endpoint, *, now: datetime | None) -> int:
-    """All that waits for it; returns how many, `STEP` at most."""
+    """All that waits for it; returns how many, `STEP` at most and if there may be more."""
     given = {"id": endpoint.id, "tenant_id": endpoint.tenant_id, "now": now}
-    count: int = (await connection.execute(_OF_ENDPOINT, given)).scalar_one()
-    return count
+    row = await _moved(connection, _OF_ENDPOINT, given)
+    return STEP if row is None else row[0]
 
 
 async def move_these(connection: AnyConnection, due: Collection[UUID], *, at: datetime) -> None:
     """Those of these that nobody else has locked."""
-    await connection.execute(_THESE, {"ids": list(due), "now": at})
+    await _moved(connection, _THESE, {"ids": list(due), "now": at})
+
+
+async def _moved(connection: AnyConnection, statement: TextClause, given: Mapping[str, Any]) -> Any:
+    """The answer; None if the URL was just then given an event of theirs, by a replay or another move.
+
+    That is seen when they are looked at again.
+    """
+    await run(connection, "SAVEPOINT moving")
+    try:
+        return (await connection.execute(statement, given)).one_or_none()
+    except (UniqueViolationError, IntegrityError):
+        await run(connection, "ROLLBACK TO SAVEPOINT moving")
+        return None

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from harness.deliveries import a_turn
 from harness.levers import ENDPOINTS, Levers
 from sqlalchemy import text
 
@@ -228,6 +229,35 @@ async def test_what_waits_for_an_endpoint_that_moves_goes_to_its_new_url(levers:
         "delivered",
         "cancelled",
     }
+
+
+ELSEWHERE = """
+INSERT INTO webhook_deliveries (id, tenant_id, event_id, job_id, url, origin)
+SELECT uuidv7(), tenant_id, event_id, job_id, :url, 'https://elsewhere.example' FROM webhook_deliveries
+"""
+
+
+@pytest.mark.parametrize("by_claim", [True, False])
+async def test_where_an_event_is_given_to_the_new_url_at_the_same_time_it_goes_there_once(
+    levers: Levers, by_claim: bool
+) -> None:
+    endpoint = await levers.endpoint()
+    await levers.tell()
+    url = f"{levers.hook}?moved"
+    async with levers.database.transaction() as connection:
+        await connection.execute(text(ELSEWHERE), {"url": url})
+        if by_claim:
+            async with levers.database.transaction() as other:
+                await other.execute(text("UPDATE webhook_endpoints SET url = :url"), {"url": url})
+            moving: asyncio.Task[Any] = asyncio.create_task(a_turn(levers.database, room=9))
+        else:
+            moving = asyncio.create_task(levers.change(endpoint, url=url))
+        await somebody_waits(connection)
+    await moving
+    async with levers.working():
+        await levers.logged("delivered")
+        (cancelled,) = await levers.logged("cancelled")
+    assert cancelled["endpoint_id"] == endpoint["id"]
 
 
 async def test_nothing_is_sent_to_a_removed_endpoint_any_more(levers: Levers) -> None:
