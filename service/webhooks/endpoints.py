@@ -14,6 +14,7 @@ from service.tenants.tenant import Tenant
 from service.webhooks import secrets, service_keys
 from service.webhooks.endpoint import Endpoint
 from service.webhooks.forms import Change, Registration
+from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.secrets import Owner, Secret
 from service.webhooks.store import again, moving
 from service.webhooks.store import endpoints as endpoint_store
@@ -82,9 +83,10 @@ async def change(
         elif asked.enabled:
             await endpoint_store.write(connection, before, _ENABLED)
         endpoint = await found(connection, tenant, endpoint_id, clock=clock)
-    if begins_anew:
+    lane = endpoint_lane(endpoint_id)
+    for one_lane in (lane, REPLAY + lane) if begins_anew else ():
         async with database.of_tenant(tenant.id) as connection:
-            await endpoint_store.trust(connection, endpoint, now=now)
+            await endpoint_store.trust(connection, endpoint, one_lane, now=now)
     if asked.url is not None:
         await _in_steps(database, tenant, partial(moving.move, endpoint=endpoint, now=now))
     if asked.enabled is False:

@@ -12,7 +12,6 @@ from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks.endpoint import MOST_COUNTED, Endpoint
 from service.webhooks.forms import Registration
-from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.models import EndpointRow
 from service.webhooks.store.table import NOW
 
@@ -78,7 +77,7 @@ _TRUST = text(
     SET failures = 0, openings = 0, open_until = NULL,
         places = CASE WHEN open_until IS NOT NULL OR places IS NOT NULL THEN 1 END,
         ready_at = CASE WHEN ready_at IS NOT NULL THEN {NOW} END
-    WHERE tenant_id = :tenant_id AND origin = ANY (CAST(:lanes AS text[]))
+    WHERE tenant_id = :tenant_id AND origin = :lane
     """
 )
 
@@ -137,15 +136,13 @@ async def disable(connection: Connection, endpoint: Endpoint, *, reason: str, no
     await connection.execute(_DISABLE, {"id": endpoint.id, "reason": reason, "now": now})
 
 
-async def trust(connection: Connection, endpoint: Endpoint, *, now: datetime | None) -> None:
-    """Another receiver, or one that was mended: what its lane holds against it counts no more.
+async def trust(connection: Connection, endpoint: Endpoint, lane: str, *, now: datetime | None) -> None:
+    """Another receiver, or one that was mended: what this lane of its holds against it counts no more.
 
     A breaker that was open lets one attempt at a time through at first. A transaction of its own, which has
     nothing else locked: attempts that have just ended lock lanes and endpoints in whatever order.
     """
-    lane = endpoint_lane(endpoint.id)
-    given = {"tenant_id": endpoint.tenant_id, "lanes": [lane, REPLAY + lane], "now": now}
-    await connection.execute(_TRUST, given)
+    await connection.execute(_TRUST, {"tenant_id": endpoint.tenant_id, "lane": lane, "now": now})
 
 
 async def remove(connection: Connection, endpoint: Endpoint) -> None:

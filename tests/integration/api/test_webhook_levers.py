@@ -142,6 +142,22 @@ async def test_enabling_an_endpoint_and_settling_its_attempts_never_wait_for_eac
     assert (await enabling)["breaker"]["state"] == "closed"
 
 
+@pytest.mark.parametrize("first", ["endpoint:", "replay:"])
+async def test_enabling_an_endpoint_has_one_of_its_lanes_locked_at_a_time(levers: Levers, first: str) -> None:
+    """What settles has several locked, in no order."""
+    endpoint = await levers.endpoint()
+    async with levers.database.transaction() as connection:
+        for lane in (LANE, LANE.replace("endpoint:", "replay:endpoint:")):
+            await connection.execute(text(lane))
+    lock = text("UPDATE webhook_lanes SET failures = 6 WHERE starts_with(origin, :first)")
+    async with levers.database.transaction() as connection:
+        await connection.execute(lock, {"first": first})
+        enabling = asyncio.create_task(levers.change(endpoint, enabled=True))
+        await somebody_waits(connection)
+        await connection.execute(lock, {"first": ""})
+    assert (await enabling)["breaker"]["state"] == "closed"
+
+
 async def test_enabling_an_endpoint_that_is_enabled_resets_its_breaker_too(levers: Levers) -> None:
     endpoint = await levers.endpoint()
     async with levers.database.transaction() as connection:
