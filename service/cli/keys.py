@@ -14,6 +14,7 @@ from service.cli.who import actor
 
 if TYPE_CHECKING:
     from service.database import Connection
+    from service.tenants.issuing import KeyRecord
 
 app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 
@@ -86,13 +87,22 @@ def create(
 
 
 @app.command(name="list")
-def list_(json: Json = False) -> None:
-    """List all keys, oldest first: of each only the beginning is known."""
+def list_(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's; its name or id.")] = None,
+    json: Json = False,
+) -> None:
+    """List keys, oldest first: of each only the beginning is known."""
     from service.cli.postgres import in_transaction
     from service.settings import load
-    from service.tenants import issuing
+    from service.tenants import issuing, store
 
-    found = in_transaction(load(), issuing.every)
+    async def work(connection: "Connection") -> "list[KeyRecord]":
+        if tenant is None:
+            return await issuing.every(connection, reach=issuing.anybodys())
+        owner = await store.find(connection, tenant)
+        return await issuing.every(connection, reach=issuing.of_tenant(owner.id))
+
+    found = in_transaction(load(), work)
     if json:
         console.as_json(
             [

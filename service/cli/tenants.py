@@ -24,9 +24,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tenant = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")]
 
 
-def printable(name: str) -> str:
+def printable(name: str | None) -> str | None:
     """A name that can be shown and typed."""
-    if not name.isprintable():
+    if name is not None and not name.isprintable():
         raise typer.BadParameter("a name has only characters that can be printed")
     return name
 
@@ -129,6 +129,7 @@ def show(tenant: Tenant, json: Json = False) -> None:
 def set_(
     tenant: Tenant,
     *,
+    name: Annotated[str | None, typer.Option(callback=printable, help="Another name.")] = None,
     max_in_flight: MaxInFlight = None,
     max_queued: MaxQueued = None,
     requests_per_second: RequestsPerSecond = None,
@@ -137,14 +138,15 @@ def set_(
     weight: Weight = None,
     json: Json = False,
 ) -> None:
-    """Change a tenant's limits. They hold from the next claim on, and for requests within seconds."""
+    """Change a tenant's limits or name. Limits hold from the next claim on, for requests within seconds."""
     from service.tenants import store
 
     limits = _given(locals())
-    if not limits:
-        raise typer.BadParameter("give at least one limit, like --max-in-flight or --weight")
+    if not limits and name is None:
+        raise typer.BadParameter("give --name or at least one limit, like --max-in-flight or --weight")
     changed = _changed(
-        tenant, lambda connection, found: store.change(connection, found.id, limits=limits, actor=actor())
+        tenant,
+        lambda connection, found: store.change(connection, found.id, limits=limits, name=name, actor=actor()),
     )
     shown = {limit: getattr(changed.limits, limit) for limit in store.LIMITS}
     if json:

@@ -117,8 +117,31 @@ async def test_keys_are_made_for_a_time_for_tests_and_for_operators(run: Command
     assert (late.exit_code, "in the future" in late.stderr) == (1, True)
     await run.good("keys", "revoke", short["id"])
     await run.good("keys", "revoke", short["id"])
-    actions = [action for _, action, _ in await entries(run)]
+    told = await entries(run)
+    actions = [action for _, action, _ in told]
     assert actions == ["tenant.created", *["key.created"] * 3, "key.revoked"]
+    noted = [entry["expires_at"] for _, action, entry in told if action == "key.created"]
+    assert noted[1:] == ["2100-01-31T17:00:00.000000Z", None]
+    assert read_moment(noted[0][:19] + "Z") == ends
+
+
+async def test_keys_of_one_tenant_are_listed_alone(run: Command) -> None:
+    for name in ("shop", "studio"):
+        await run.decoded("tenants", "create", name)
+    made = {name: await run.decoded("keys", "create", name) for name in ("shop", "studio")}
+    listed = await run.decoded("keys", "list", "--tenant", "shop")
+    assert [key["id"] for key in listed] == [made["shop"]["id"]]
+    assert "There is no tenant nobody." in await run.refused("keys", "list", "--tenant", "nobody")
+
+
+async def test_a_tenant_is_renamed(run: Command) -> None:
+    made = await run.decoded("tenants", "create", "shop")
+    await run.decoded("tenants", "create", "studio")
+    await run.good("tenants", "set", "shop", "--name", "store")
+    assert (await run.decoded("tenants", "show", "store"))["id"] == made["id"]
+    assert (await entries(run))[-1] == ("store", "tenant.changed", {"name": "store"})
+    assert "studio already" in await run.refused("tenants", "set", "store", "--name", "studio")
+    assert "--name" in await run.refused("tenants", "set", "store")
 
 
 async def test_a_tenant_has_no_more_live_keys_than_it_may(run: Command) -> None:

@@ -129,6 +129,30 @@ async def test_what_is_changed_is_changed_and_the_rest_stays(api: httpx.AsyncCli
     assert [fault["pointer"] for fault in refused.json()["errors"]] == ["/enabled", "/signing", "/url"]
 
 
+async def test_each_change_of_an_endpoint_is_in_the_audit_log_without_what_its_url_may_hide(
+    api: httpx.AsyncClient, operator: httpx.AsyncClient, tenant: Tenant
+) -> None:
+    (key,) = (await api.get("/v1/api-keys")).json()["data"]
+    made = await register(api, url=f"{URL}?token=hidden")
+    url = f"{PATH}/{made['id']}"
+    await api.patch(url, json={"url": "https://other.example/hidden", "enabled": False})
+    await api.patch(url, json={"url": "https://other.example/hidden", "enabled": False, "description": ""})
+    await api.patch(url, json={"enabled": True})
+    await api.delete(url)
+
+    log = await operator.get("/v1/admin/audit-log", params={"tenant_id": str(tenant.id)})
+    entries = [entry for entry in log.json()["data"] if entry["action"].startswith("endpoint.")]
+    assert [(entry["action"].removeprefix("endpoint."), entry["data"]) for entry in reversed(entries)] == [
+        ("created", {"endpoint_id": made["id"], "origin": "https://example.com"}),
+        ("changed", {"endpoint_id": made["id"], "origin": "https://other.example", "changed": ["url"]}),
+        ("disabled", {"endpoint_id": made["id"], "origin": "https://other.example"}),
+        ("enabled", {"endpoint_id": made["id"], "origin": "https://other.example"}),
+        ("removed", {"endpoint_id": made["id"], "origin": "https://other.example"}),
+    ]
+    assert {entry["actor"] for entry in entries} == {f"key:{key['id']}"}
+    assert "hidden" not in log.text
+
+
 async def test_disabling_is_told_with_its_reason_and_enabling_takes_it_back(api: httpx.AsyncClient) -> None:
     made = await register(api)
     url = f"{PATH}/{made['id']}"
