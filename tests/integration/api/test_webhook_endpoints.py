@@ -101,6 +101,8 @@ async def test_a_url_is_registered_once_in_each_mode(
     assert (await api.get(f"{PATH}/{made['id']}")).status_code == 404
     assert (await api.get(f"{PATH}/{first['id']}", headers=test)).status_code == 404
     assert [one["id"] for one in (await api.get(PATH, headers=test)).json()["data"]] == [made["id"]]
+    counts = [(await api.get("/v1/tenant", headers=headers)).json()["in_use"] for headers in ({}, test)]
+    assert [count["endpoints"] for count in counts] == [2, 1]
 
 
 async def test_a_tenant_has_so_many_endpoints_and_no_more_however_many_ask_at_once(
