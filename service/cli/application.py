@@ -164,7 +164,7 @@ def audit(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     json: tenants.Json = False,
 ) -> None:
-    """Show who changed tenants, limits, tokens and keys, newest first."""
+    """Show who changed tenants, limits, tokens, keys and endpoints, newest first."""
     from service.cli.audit import run
 
     run(tenant=tenant, limit=limit, json=json)

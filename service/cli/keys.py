@@ -11,6 +11,7 @@ import typer
 from service.cli import console
 from service.cli.tenants import Json, printable
 from service.cli.who import actor
+from service.tenants.keys import SCOPES
 
 if TYPE_CHECKING:
     from service.database import Connection
@@ -31,7 +32,10 @@ def create(
     name: Annotated[str, typer.Option(callback=printable, help="What it is for.")] = "",
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it allows; can be repeated.", show_default=" ".join(DEFAULT_SCOPES)),
+        typer.Option(
+            help=f"What it allows, any of {' '.join(SCOPES)}; can be repeated.",
+            show_default=" ".join(DEFAULT_SCOPES),
+        ),
     ] = None,
     test: Annotated[bool, typer.Option("--test", help="Its jobs run on the scripted upstream.")] = False,
     admin: Annotated[bool, typer.Option("--admin", help="For an operator: of no tenant.")] = False,

@@ -7,7 +7,7 @@ import typer
 
 from service.cli import console
 from service.cli.limits import MOST, MaxEndpoints, MaxInFlight, MaxKeys, MaxQueued, RequestsPerSecond, Weight
-from service.cli.token import read_token
+from service.cli.token import FIRST_PLACES, read_token
 from service.cli.who import actor
 
 if TYPE_CHECKING:
@@ -177,9 +177,14 @@ def enable(tenant: Tenant) -> None:
 def set_token(
     tenant: Tenant,
     max_in_flight: Annotated[
-        int,
-        typer.Option(min=1, max=MOST, help="Most jobs that it may have upstream at once."),
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST,
+            help="Most jobs that it may have upstream at once.",
+            show_default=f"as with the one before, else {FIRST_PLACES}",
+        ),
+    ] = None,
 ) -> None:
     """Give a tenant an upstream token of its own, or another one, read from a prompt or standard input.
 
@@ -189,12 +194,12 @@ def set_token(
     from service.tenants import accounts
 
     vault, token = load().vault, read_token()
-    found = _changed(
-        tenant,
-        lambda connection, found: accounts.entrust(
-            connection, vault, found.id, token=token, max_in_flight=max_in_flight, actor=actor()
-        ),
-    )
+
+    async def entrust(connection: "Connection", found: "TenantRecord") -> None:
+        places = max_in_flight or (found.account.max_in_flight if found.account else FIRST_PLACES)
+        await accounts.entrust(connection, vault, found.id, token=token, max_in_flight=places, actor=actor())
+
+    found = _changed(tenant, entrust)
     console.out.print(f"Tenant {found.name} has a token of its own. It is sealed, and not shown again.")
 
 

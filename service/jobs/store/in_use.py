@@ -29,7 +29,7 @@ _IN_USE = text(
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """Of one mode the jobs that hold a place and the webhook endpoints; jobs that wait here, and live keys."""
+    """Of one mode the jobs that hold a place and the webhook endpoints; jobs that wait, and live keys."""
 
     in_flight: int
     queued: int
