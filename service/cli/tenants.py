@@ -205,7 +205,7 @@ def set_token(
 
 @app.command()
 def remove_token(tenant: Tenant) -> None:
-    """Let a tenant use the platform's token again."""
+    """Let a tenant use the platform's token again. Nobody can read on what is under way with its own."""
     from service.tenants import accounts
 
     found = _changed(tenant, lambda connection, found: accounts.withdraw(connection, found.id, actor=actor()))
