@@ -26,7 +26,7 @@ async def register(request: Asked) -> Answer:
     parts = Parts.of(request)
     asked = parts.forms.read_registration(await json_body(request))
     endpoint, secret = await endpoints.register(
-        parts.database, parts.vault, request.auth.tenant, asked, clock=parts.clock
+        parts.database, parts.vault, request.auth.tenant, asked, actor=request.auth.actor, clock=parts.clock
     )
     location = {"Location": f"{parts.public_url}{PATH}/{endpoint.id}"}
     return Answer(document(endpoint, secret=secret), status=201, headers=UNSTORED | location)
@@ -57,7 +57,13 @@ async def change_endpoint(request: Asked, endpoint_id: FromPath[str]) -> Answer:
     parts = Parts.of(request)
     asked = parts.forms.read_change(await json_body(request))
     changed = await endpoints.change(
-        parts.database, request.auth.tenant, _id(endpoint_id), asked, bell=parts.bell, clock=parts.clock
+        parts.database,
+        request.auth.tenant,
+        _id(endpoint_id),
+        asked,
+        actor=request.auth.actor,
+        bell=parts.bell,
+        clock=parts.clock,
     )
     return Answer(document(changed))
 
@@ -67,7 +73,13 @@ async def remove_endpoint(request: Asked, endpoint_id: FromPath[str]) -> None:
     """Remove an endpoint."""
     query.nothing(request.scope["query_string"])
     parts = Parts.of(request)
-    await endpoints.remove(parts.database, request.auth.tenant, _id(endpoint_id), clock=parts.clock)
+    await endpoints.remove(
+        parts.database,
+        request.auth.tenant,
+        _id(endpoint_id),
+        actor=request.auth.actor,
+        clock=parts.clock,
+    )
 
 
 @post(PATH + "/{endpoint_id:str}/rotate-secret", before_request=needs("webhooks:write"))

@@ -20,7 +20,7 @@ async def show_tenant(request: Asked) -> Answer:
     """Show the tenant, its limits and what it uses of them."""
     query.nothing(request.scope["query_string"])
     tenant = request.auth.tenant
-    async with Parts.of(request).database.of_tenant(tenant.id) as connection:
+    async with Parts.of(request).database.of_tenant_at_length(tenant.id) as connection:
         found = await store.one(connection, tenant.id)
         used = await in_use(connection, tenant.id, mode=tenant.mode)
     return Answer(document(found, used=used) | {"mode": tenant.mode})

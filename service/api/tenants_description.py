@@ -131,7 +131,11 @@ def _operators(tenant: dict[str, Any], keys: dict[str, Any], new_key: dict[str, 
                 refused=(404,),
                 body="UpstreamToken",
             ),
-            "delete": call("Let a tenant use the platform's token again", _GONE, refused=(404,)),
+            "delete": call(
+                "Let a tenant use the platform's token again; jobs under way with its own expire",
+                _GONE,
+                refused=(404,),
+            ),
             "parameters": [_OF_TENANT],
         },
         f"{one}/keys": {

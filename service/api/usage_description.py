@@ -41,5 +41,5 @@ _SUMS = {
     "jobs": record(**{str(status): _COUNT for status in OUTCOMES}),
     "cost_usd": {"type": "number", "minimum": 0, "description": "As far as the upstream has told it."},
     "uncertain_charges": _COUNT
-    | {"description": "Of these jobs, those that may have been charged and whose cost nobody knows."},
+    | {"description": "Of these jobs, those that may have been charged without anybody knowing how much."},
 }

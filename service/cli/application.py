@@ -79,10 +79,10 @@ def api(
     """Serve the HTTP API."""
     from service.api.server import run
     from service.cli.ports import make_sure_free
-    from service.settings import load
+    from service.settings import SettingsOfApi, load
     from service.telemetry import configure
 
-    settings = load()
+    settings = load(SettingsOfApi)
     make_sure_free(host, port)
     configure(level=settings.log_level, form=settings.log_format)
     run(settings, host=host, port=port, processes=processes)
@@ -164,7 +164,7 @@ def audit(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")] = 50,
     json: tenants.Json = False,
 ) -> None:
-    """Show who changed tenants, limits, tokens and keys, newest first."""
+    """Show who changed tenants, limits, tokens, keys and endpoints, newest first."""
     from service.cli.audit import run
 
     run(tenant=tenant, limit=limit, json=json)

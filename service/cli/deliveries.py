@@ -8,6 +8,7 @@ import typer
 
 from service.cli import console
 from service.cli.tenants import Json
+from service.cli.who import note
 
 if TYPE_CHECKING:
     from service.database import Database
@@ -109,6 +110,7 @@ def redeliver(delivery_id: DeliveryId, json: Json = False) -> None:
 
     async def work(database: "Database", bell: "Bell") -> "Delivery":
         tenant = await oversight.owner_of_delivery(database, delivery_id)
+        await note(database, tenant, "delivery.redelivery_requested", delivery_id=str(delivery_id))
         return await replay.redeliver(database, tenant, delivery_id, bell=bell, clock=postgres_time)
 
     delivery = ringing(work, waiting="Asking for it")

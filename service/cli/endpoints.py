@@ -8,6 +8,7 @@ import typer
 
 from service.cli import console
 from service.cli.tenants import Json
+from service.cli.who import actor, note
 
 if TYPE_CHECKING:
     from service.database import Database
@@ -103,7 +104,13 @@ def enable(endpoint_id: EndpointId, json: Json = False) -> None:
     async def work(database: "Database", bell: "Bell") -> "Endpoint":
         tenant = await oversight.owner_of_endpoint(database, endpoint_id)
         return await endpoints.change(
-            database, tenant, endpoint_id, Change(enabled=True), bell=bell, clock=postgres_time
+            database,
+            tenant,
+            endpoint_id,
+            Change(enabled=True),
+            actor=actor(),
+            bell=bell,
+            clock=postgres_time,
         )
 
     endpoint = ringing(work, waiting="Enabling it")
@@ -135,6 +142,7 @@ def replay(
 
     async def work(database: "Database", bell: "Bell") -> int:
         tenant = await oversight.owner_of_endpoint(database, endpoint_id)
+        await note(database, tenant, "endpoint.replay_requested", endpoint_id=str(endpoint_id))
         return await use_case.replay(database, tenant, endpoint_id, window, bell=bell, clock=postgres_time)
 
     replayed = ringing(work, waiting="Asking for it")

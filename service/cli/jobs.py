@@ -8,6 +8,7 @@ import typer
 
 from service.cli import console
 from service.cli.tenants import Json
+from service.cli.who import note
 
 if TYPE_CHECKING:
     from service.database import Database
@@ -103,9 +104,11 @@ def cancel(job_id: JobId, json: Json = False) -> None:
     settings = load()
 
     async def work(database: "Database", bell: "Bell") -> "Job":
+        tenant = await owner(database, job_id)
+        await note(database, tenant, "job.cancel_requested", job_id=str(job_id))
         return await ask(
             database,
-            await owner(database, job_id),
+            tenant,
             job_id,
             bell=bell,
             clock=postgres_time,
@@ -131,6 +134,7 @@ def retry(job_id: JobId, json: Json = False) -> None:
 
     async def work(database: "Database", bell: "Bell") -> Acceptance:
         tenant = await owner(database, job_id)
+        await note(database, tenant, "job.retry_requested", job_id=str(job_id))
         return await again(database, tenant, job_id, bell=bell, clock=postgres_time)
 
     made = ringing(work, waiting="Accepting it")

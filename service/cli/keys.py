@@ -11,9 +11,11 @@ import typer
 from service.cli import console
 from service.cli.tenants import Json, printable
 from service.cli.who import actor
+from service.tenants.keys import SCOPES
 
 if TYPE_CHECKING:
     from service.database import Connection
+    from service.tenants.issuing import KeyRecord
 
 app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
 
@@ -30,7 +32,10 @@ def create(
     name: Annotated[str, typer.Option(callback=printable, help="What it is for.")] = "",
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="What it allows; can be repeated.", show_default=" ".join(DEFAULT_SCOPES)),
+        typer.Option(
+            help=f"What it allows, any of {' '.join(SCOPES)}; can be repeated.",
+            show_default=" ".join(DEFAULT_SCOPES),
+        ),
     ] = None,
     test: Annotated[bool, typer.Option("--test", help="Its jobs run on the scripted upstream.")] = False,
     admin: Annotated[bool, typer.Option("--admin", help="For an operator: of no tenant.")] = False,
@@ -86,13 +91,22 @@ def create(
 
 
 @app.command(name="list")
-def list_(json: Json = False) -> None:
-    """List all keys, oldest first: of each only the beginning is known."""
+def list_(
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's; its name or id.")] = None,
+    json: Json = False,
+) -> None:
+    """List keys, oldest first: of each only the beginning is known."""
     from service.cli.postgres import in_transaction
     from service.settings import load
-    from service.tenants import issuing
+    from service.tenants import issuing, store
 
-    found = in_transaction(load(), issuing.every)
+    async def work(connection: "Connection") -> "list[KeyRecord]":
+        if tenant is None:
+            return await issuing.every(connection, reach=issuing.anybodys())
+        owner = await store.find(connection, tenant)
+        return await issuing.every(connection, reach=issuing.of_tenant(owner.id))
+
+    found = in_transaction(load(), work)
     if json:
         console.as_json(
             [

@@ -49,14 +49,14 @@ def admit(settings: Settings) -> None:
     if not settings.api_database_url:
         return
     role = make_url(settings.api_database_url).username
-    try:
-        with explained(settings.database_url):
+    with explained(settings.database_url):
+        try:
             admitted = asyncio.run(api_role.admit(settings.database_url, settings.api_database_url))
-    except CommandError as error:
-        raise CommandError(
-            f"{error}\nSo the role {role} is not ready for the API. Let an administrator run:\n"
-            f"  CREATE ROLE {role} LOGIN PASSWORD '...' IN ROLE {api_role.GROUP};"
-        ) from error
+        except api_role.NotAdmittedError as error:
+            raise CommandError(
+                f"Postgres refuses: {error.__cause__}\n"
+                f"So the role {role} is not ready for the API. Let an administrator run:\n  {error.remedy};"
+            ) from error
     if admitted:
         out.print(f"The API may connect as {role}.")
 

@@ -7,7 +7,7 @@ import typer
 
 from service.cli import console
 from service.cli.limits import MOST, MaxEndpoints, MaxInFlight, MaxKeys, MaxQueued, RequestsPerSecond, Weight
-from service.cli.token import read_token
+from service.cli.token import FIRST_PLACES, read_token
 from service.cli.who import actor
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Tenant = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")]
 
 
-def printable(name: str) -> str:
+def printable(name: str | None) -> str | None:
     """A name that can be shown and typed."""
-    if not name.isprintable():
+    if name is not None and not name.isprintable():
         raise typer.BadParameter("a name has only characters that can be printed")
     return name
 
@@ -129,6 +129,7 @@ def show(tenant: Tenant, json: Json = False) -> None:
 def set_(
     tenant: Tenant,
     *,
+    name: Annotated[str | None, typer.Option(callback=printable, help="Another name.")] = None,
     max_in_flight: MaxInFlight = None,
     max_queued: MaxQueued = None,
     requests_per_second: RequestsPerSecond = None,
@@ -137,14 +138,15 @@ def set_(
     weight: Weight = None,
     json: Json = False,
 ) -> None:
-    """Change a tenant's limits. They hold from the next claim on, and for requests within seconds."""
+    """Change a tenant's limits or name. Limits hold from the next claim on, for requests within seconds."""
     from service.tenants import store
 
     limits = _given(locals())
-    if not limits:
-        raise typer.BadParameter("give at least one limit, like --max-in-flight or --weight")
+    if not limits and name is None:
+        raise typer.BadParameter("give --name or at least one limit, like --max-in-flight or --weight")
     changed = _changed(
-        tenant, lambda connection, found: store.change(connection, found.id, limits=limits, actor=actor())
+        tenant,
+        lambda connection, found: store.change(connection, found.id, limits=limits, name=name, actor=actor()),
     )
     shown = {limit: getattr(changed.limits, limit) for limit in store.LIMITS}
     if json:
@@ -175,9 +177,14 @@ def enable(tenant: Tenant) -> None:
 def set_token(
     tenant: Tenant,
     max_in_flight: Annotated[
-        int,
-        typer.Option(min=1, max=MOST, help="Most jobs that it may have upstream at once."),
-    ] = 100,
+        int | None,
+        typer.Option(
+            min=1,
+            max=MOST,
+            help="Most jobs that it may have upstream at once.",
+            show_default=f"as with the one before, else {FIRST_PLACES}",
+        ),
+    ] = None,
 ) -> None:
     """Give a tenant an upstream token of its own, or another one, read from a prompt or standard input.
 
@@ -187,18 +194,18 @@ def set_token(
     from service.tenants import accounts
 
     vault, token = load().vault, read_token()
-    found = _changed(
-        tenant,
-        lambda connection, found: accounts.entrust(
-            connection, vault, found.id, token=token, max_in_flight=max_in_flight, actor=actor()
-        ),
-    )
+
+    async def entrust(connection: "Connection", found: "TenantRecord") -> None:
+        places = max_in_flight or (found.account.max_in_flight if found.account else FIRST_PLACES)
+        await accounts.entrust(connection, vault, found.id, token=token, max_in_flight=places, actor=actor())
+
+    found = _changed(tenant, entrust)
     console.out.print(f"Tenant {found.name} has a token of its own. It is sealed, and not shown again.")
 
 
 @app.command()
 def remove_token(tenant: Tenant) -> None:
-    """Let a tenant use the platform's token again."""
+    """Let a tenant use the platform's token again. Nobody can read on what is under way with its own."""
     from service.tenants import accounts
 
     found = _changed(tenant, lambda connection, found: accounts.withdraw(connection, found.id, actor=actor()))

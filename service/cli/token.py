@@ -4,6 +4,9 @@ import sys
 
 import typer
 
+FIRST_PLACES = 100
+"""Jobs that a tenant may have in flight with its own, if nothing is said."""
+
 
 def read_token() -> str:
     """From a prompt or a pipe. Raises BadParameter for what is no token."""

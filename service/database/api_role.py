@@ -7,8 +7,10 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 from typing import Any
 
+import asyncpg
 from sqlalchemy import URL, make_url, text
 
 from service.database.engine import Connection, Database
@@ -18,15 +20,24 @@ GROUP = "edit_jobs_api"
 _IS_WALLED = text("SELECT row_security_active('jobs')")
 _IS_MEMBER = text(f"SELECT pg_has_role('{GROUP}', 'USAGE')")
 _ITERATIONS = 4096
+_WITH_PASSWORD = re.compile(r"PASSWORD '[^']*'")
 # Any number: what counts is that everybody who makes the role asks for the same one.
 _LOCK = 7_346_012
+
+
+class NotAdmittedError(Exception):
+    """The role cannot be let in by us; `remedy` is the SQL that an administrator has to run."""
+
+    def __init__(self, remedy: str) -> None:
+        super().__init__(remedy)
+        self.remedy = remedy
 
 
 async def admit(database_url: str, api_url: str) -> bool:
     """Let the user of `api_url` in: made with its password if there is none of that name, and a member.
 
     A role that exists keeps its password. False if it is the user of `database_url`, for whom there is no
-    wall. Needs the right to make roles, unless there is nothing to do.
+    wall. Needs the right to make roles, unless there is nothing to do; raises NotAdmittedError without it.
     """
     owner, api = make_url(database_url), make_url(api_url)
     if not api.username or api.username == owner.username:
@@ -36,7 +47,10 @@ async def admit(database_url: str, api_url: str) -> bool:
         async with database.driver() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             if missing := await _statement(connection, api):
-                await connection.execute(missing)
+                try:
+                    await connection.execute(missing)
+                except asyncpg.InsufficientPrivilegeError as error:
+                    raise NotAdmittedError(_WITH_PASSWORD.sub("PASSWORD '...'", missing)) from error
     finally:
         await database.close()
     return True

@@ -1,7 +1,9 @@
 """The pool of connections, and the ways to use one of them."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from service.database.driver import Driver
 from service.database.drivers import Drivers
+from service.errors import UnavailableError
 
 Connection = AsyncConnection
 AnyConnection = AsyncConnection | Driver
@@ -59,6 +62,11 @@ class Database:
             hide_parameters=True,  # errors are logged, and what callers sent is not
         )
         self._autocommit = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Half of all for what takes long, of whichever tenants, and half of that for one of them.
+        self._at_length = asyncio.Semaphore(max(1, connections // 2))
+        self._turns = defaultdict[UUID, asyncio.Semaphore](
+            lambda: asyncio.Semaphore(max(1, connections // 4))
+        )
         self._drivers = Drivers(self._connect_driver, most=connections, patience=CONNECT_SECONDS)
 
     @asynccontextmanager
@@ -73,6 +81,21 @@ class Database:
         async with self.engine.begin() as connection:
             await connection.execute(_FOR_TENANT, {"tenant": str(tenant_id)})
             yield connection
+
+    @asynccontextmanager
+    async def of_tenant_at_length(self, tenant_id: UUID) -> AsyncIterator[Connection]:
+        """The same for what may take long: it waits its turn, so that no tenant ever holds all connections.
+
+        Raises UnavailableError if its turn does not come.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await stack.enter_async_context(self._turns[tenant_id])
+                    await stack.enter_async_context(self._at_length)
+            except TimeoutError:
+                raise UnavailableError("Too much is being read at once. Ask again.", retry_after=1) from None
+            yield await stack.enter_async_context(self.of_tenant(tenant_id))
 
     @asynccontextmanager
     async def of_operator(self, tenant_id: UUID | None = None) -> AsyncIterator[Connection]:

@@ -2,7 +2,8 @@
 jobs of test keys, that of the scripted upstream.
 
 Tokens are read again every `RELOAD_SECONDS`, so that a change counts everywhere within 5 s. What cannot be
-read, or was taken away, fails no job: they wait, and an operator sees why.
+read, or was taken away, fails no job: they wait, and an operator sees why. Once that is mended, jobs that
+were turned away wait no longer.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from uuid import UUID
 from service.database import Database, is_outage
 from service.encryption import UnreadableSecretError, Vault
 from service.jobs.account import Account
+from service.jobs.store import line
 from service.telemetry import log
 from service.tenants import tokens
 from service.tenants.models import PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID
@@ -45,6 +47,8 @@ class Accounts:
         self._known: dict[UUID, Account] = {}
         self._sealed: dict[UUID, bytes] = {}
         self._to_report: set[Account] = set()
+        # The platform's token may be another one than before this start.
+        self._to_hurry = {PLATFORM_TOKEN_ID}
         self._woken = asyncio.Event()
         self.platform = self._shared(PLATFORM_TOKEN_ID, token=token, places=places)
         self._shared(SCRIPTED_TOKEN_ID, token="", places=PLACES)
@@ -67,6 +71,7 @@ class Accounts:
             try:
                 await self._read()
                 await self._report()
+                await self._hurry()
             except Exception as error:
                 if not is_outage(error):
                     log.exception("accounts.fault")
@@ -84,6 +89,8 @@ class Accounts:
 
     def _note_trouble(self, account: Account) -> None:
         self._to_report.add(account)
+        if account.trouble is None:
+            self._to_hurry.add(account.token_id)
         self._woken.set()
 
     async def _read(self) -> None:
@@ -92,7 +99,8 @@ class Accounts:
         for token in own:
             self._update(token)
         for token_id in self._gone(own):
-            self._sealed.pop(token_id, None)
+            if self._sealed.pop(token_id, None) is not None:
+                self._to_hurry.add(PLATFORM_TOKEN_ID)  # which its tenant's jobs go to now
             self._known[token_id].shut("The token of this account was taken away.")
 
     def _update(self, token: OwnToken) -> None:
@@ -102,9 +110,21 @@ class Accounts:
             return
         try:
             account.use(self._vault.open(token.sealed, row=token.id).decode())
+            self._to_hurry.add(token.id)
         except (UnreadableSecretError, UnicodeDecodeError):
             account.shut("The token of this account cannot be opened: is its key still in SECRET_KEY?")
         self._sealed[token.id] = token.sealed
+
+    async def _hurry(self) -> None:
+        hurried, self._to_hurry = self._to_hurry, set()
+        if not hurried:
+            return
+        try:
+            async with self._database.statement() as connection:
+                await line.hurry(connection, hurried)
+        except BaseException:
+            self._to_hurry |= hurried
+            raise
 
     def _gone(self, own: Iterable[OwnToken]) -> set[UUID]:
         return self._known.keys() - {token.id for token in own} - {PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID}

@@ -4,6 +4,7 @@ The wish is committed before anybody is asked, and no transaction is open while 
 """
 
 import asyncio
+from collections import Counter
 from typing import assert_never
 from uuid import UUID
 
@@ -21,7 +22,11 @@ from service.tenants.tenant import Tenant
 
 HOLD_SECONDS = 5.0
 """How long the caller is kept waiting for the upstream's word."""
+MOST_HELD = 20
+"""Callers of one tenant that this process keeps waiting at once: each looks again and again, at everybody's
+cost. Further ones are answered at once."""
 _FIRST_LOOK, _LONGEST_PAUSE, _GROWTH = 0.05, 0.25, 1.5
+_held: Counter[UUID] = Counter()
 
 
 async def cancel(
@@ -47,7 +52,15 @@ async def cancel(
             bell.ring()
         return job
     bell.ring()
-    return await _outcome(database, tenant, job, hold=hold)
+    if _held[tenant.id] >= MOST_HELD:
+        return await _outcome(database, tenant, job, hold=0)
+    _held[tenant.id] += 1
+    try:
+        return await _outcome(database, tenant, job, hold=hold)
+    finally:
+        _held[tenant.id] -= 1
+        if not _held[tenant.id]:
+            del _held[tenant.id]
 
 
 async def _asked(connection: Connection, job: Job, *, clock: Clock, public_url: str) -> Job:

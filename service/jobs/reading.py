@@ -50,7 +50,7 @@ async def page(
     database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int, line: Line
 ) -> Page:
     """At most `limit` of the jobs that are wanted, newest first, older than `before`."""
-    async with database.of_tenant(tenant.id) as connection:
+    async with database.of_tenant_at_length(tenant.id) as connection:
         # One more than is shown tells whether there are more.
         jobs = await lists.page(connection, tenant, wanted, before=before, limit=limit + 1)
         shown = await waiting.explained(connection, tenant, jobs[:limit], line=line)

@@ -19,7 +19,7 @@ OUTCOMES = tuple(status for status in Status if status in ENDS)
 
 async def usage(database: Database, tenant: Tenant, *, since: date, until: date, by: By) -> dict[str, Any]:
     """As it is answered: for each day or model on which, or of which, jobs have ended, and in all."""
-    async with database.of_tenant(tenant.id) as connection:
+    async with database.of_tenant_at_length(tenant.id) as connection:
         used = await store.used(connection, tenant, since=since, until=until, by=by)
     keys = dict.fromkeys(one.key for one in used)
     return {

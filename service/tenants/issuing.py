@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select, text, update
 
+from service.clock import moment
 from service.database import Connection
 from service.errors import AlreadyExpiredError, InvalidInputError, LimitReachedError, NotFoundError
 from service.ids import uuid7
@@ -70,7 +71,9 @@ async def issue(connection: Connection, tenant_id: UUID, wish: Wish, *, actor: s
         )
     ).one()
     if live >= most:
-        raise LimitReachedError(f"The tenant has {live} live keys, and max_keys allows no more.")
+        raise LimitReachedError(
+            f"The tenant has {live} live keys, and max_keys allows no more.", limit="max_keys"
+        )
     return await _add(connection, tenant_id, wish, kind=wish.mode, actor=actor)
 
 
@@ -88,9 +91,10 @@ async def page(
     return [KeyRecord(**row._mapping) for row in rows]
 
 
-async def every(connection: Connection) -> list[KeyRecord]:
-    """All keys, oldest first."""
-    return [KeyRecord(**row._mapping) for row in await connection.execute(_records().order_by(KEYS.c.id))]
+async def every(connection: Connection, *, reach: ColumnElement[bool]) -> list[KeyRecord]:
+    """All keys within reach, oldest first."""
+    rows = await connection.execute(_records().where(reach).order_by(KEYS.c.id))
+    return [KeyRecord(**row._mapping) for row in rows]
 
 
 async def find(connection: Connection, key_id: UUID, *, reach: ColumnElement[bool]) -> KeyRecord:
@@ -149,7 +153,13 @@ async def _add(
         )
     )
     made = await find(connection, key_id, reach=anybodys())
-    data = {"key_id": str(key_id), "name": wish.name, "mode": wish.mode, "scopes": scopes}
+    data = {
+        "key_id": str(key_id),
+        "name": wish.name,
+        "mode": wish.mode,
+        "scopes": scopes,
+        "expires_at": moment(wish.expires_at),
+    }
     await audit.record(connection, tenant_id=tenant_id, actor=actor, action="key.created", data=data)
     return made, key
 

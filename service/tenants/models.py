@@ -137,7 +137,7 @@ class UsageDayRow(Base):
     status: Mapped[str] = mapped_column(primary_key=True)
     jobs: Mapped[int] = mapped_column(BigInteger)
     cost_usd: Mapped[Decimal] = mapped_column(NUMERIC(18, 6))
-    # Of these jobs, those whose cost is not known and that may have been charged.
+    # Of these jobs, those that may have been charged, or charged more, and nobody knows how much.
     uncertain: Mapped[int] = mapped_column(BigInteger)
 
     __table_args__ = (one_of("mode", MODES),)

@@ -1,8 +1,13 @@
-"""What a tenant does with its endpoints. Another tenant's, and those of the other mode, are not there."""
+"""What a tenant does with its endpoints. Another tenant's, and those of the other mode, are not there.
+
+Each change has its entry in the audit log, by `actor`. Of a URL only its origin stands there, since the rest
+of it may be a secret.
+"""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from service.clock import Clock
@@ -10,6 +15,7 @@ from service.database import Connection, Database
 from service.encryption import Vault
 from service.errors import EndpointExistsError, LimitReachedError, NotFoundError
 from service.queue import Bell
+from service.tenants import audit
 from service.tenants.tenant import Tenant
 from service.webhooks import secrets, service_keys
 from service.webhooks.endpoint import Endpoint
@@ -21,10 +27,11 @@ from service.webhooks.store import endpoints as endpoint_store
 
 _ENABLED: dict[str, Any] = {"disabled_at": None, "disabled_reason": None}
 _FORGIVEN: dict[str, Any] = {"failing_since": None, "failed_events": 0}
+_DESCRIBED_BY = ("url", "events", "description")
 
 
 async def register(
-    database: Database, vault: Vault, tenant: Tenant, asked: Registration, *, clock: Clock
+    database: Database, vault: Vault, tenant: Tenant, asked: Registration, *, actor: str, clock: Clock
 ) -> tuple[Endpoint, str]:
     """The new endpoint and its secret, which is not seen again.
 
@@ -45,7 +52,9 @@ async def register(
         if asked.signing == "v1a":
             # So that the key is published before anything is signed with it.
             await service_keys.published(connection, vault)
-        return await found(connection, tenant, endpoint_id, clock=clock), secret
+        endpoint = await found(connection, tenant, endpoint_id, clock=clock)
+        await _note(connection, endpoint, "endpoint.created", actor=actor)
+        return endpoint, secret
 
 
 async def every(database: Database, tenant: Tenant, *, clock: Clock) -> list[Endpoint]:
@@ -61,7 +70,14 @@ async def one(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: C
 
 
 async def change(
-    database: Database, tenant: Tenant, endpoint_id: UUID, asked: Change, *, bell: Bell, clock: Clock
+    database: Database,
+    tenant: Tenant,
+    endpoint_id: UUID,
+    asked: Change,
+    *,
+    actor: str,
+    bell: Bell,
+    clock: Clock,
 ) -> Endpoint:
     """The endpoint as it is then; raises EndpointExistsError too.
 
@@ -83,6 +99,7 @@ async def change(
         elif asked.enabled:
             await endpoint_store.write(connection, before, _ENABLED)
         endpoint = await found(connection, tenant, endpoint_id, clock=clock)
+        await _note_change(connection, before, endpoint, actor=actor)
     lane = endpoint_lane(endpoint_id)
     for one_lane in (lane, REPLAY + lane) if begins_anew else ():
         async with database.of_tenant(tenant.id) as connection:
@@ -98,12 +115,13 @@ async def change(
     return await one(database, tenant, endpoint_id, clock=clock)
 
 
-async def remove(database: Database, tenant: Tenant, endpoint_id: UUID, *, clock: Clock) -> None:
+async def remove(database: Database, tenant: Tenant, endpoint_id: UUID, *, actor: str, clock: Clock) -> None:
     """Nothing is sent to it any more; what was sent stays in the log."""
     now = clock()
     async with database.of_tenant(tenant.id) as connection:
         endpoint = await found(connection, tenant, endpoint_id, clock=clock, locked=True)
         await endpoint_store.remove(connection, endpoint)
+        await _note(connection, endpoint, "endpoint.removed", actor=actor)
     withdraw = partial(again.withdraw, tenant=tenant, endpoint_id=endpoint_id, now=now)
     await _in_steps(database, tenant, withdraw)
 
@@ -138,6 +156,21 @@ async def found(
 async def _make_sure_is_new(connection: Connection, tenant: Tenant, url: str) -> None:
     if (taken := await endpoint_store.at(connection, tenant, url)) is not None:
         raise EndpointExistsError(f"The URL is registered already, as the endpoint {taken}.")
+
+
+async def _note_change(connection: Connection, before: Endpoint, after: Endpoint, *, actor: str) -> None:
+    """Only what is different now."""
+    if changed := [name for name in _DESCRIBED_BY if getattr(after, name) != getattr(before, name)]:
+        await _note(connection, after, "endpoint.changed", actor=actor, changed=changed)
+    if after.is_enabled != before.is_enabled:
+        action = "endpoint.enabled" if after.is_enabled else "endpoint.disabled"
+        await _note(connection, after, action, actor=actor)
+
+
+async def _note(connection: Connection, endpoint: Endpoint, action: str, *, actor: str, **more: Any) -> None:
+    url = urlsplit(endpoint.url)
+    data = {"endpoint_id": str(endpoint.id), "origin": f"{url.scheme}://{url.netloc}"} | more
+    await audit.record(connection, tenant_id=endpoint.tenant_id, actor=actor, action=action, data=data)
 
 
 async def _in_steps(database: Database, tenant: Tenant, step: Callable[..., Awaitable[int]]) -> None:

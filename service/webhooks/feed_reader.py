@@ -32,7 +32,7 @@ async def read(
     database: Database, tenant: Tenant, *, after: int, types: frozenset[str], limit: int
 ) -> Stretch:
     """The next events, oldest first. Those of deleted jobs have nothing left to tell, and are not there."""
-    async with database.of_tenant(tenant.id) as connection:
+    async with database.of_tenant_at_length(tenant.id) as connection:
         # First how far, then what: up to there nothing more can appear between the two.
         count, end = (await connection.execute(reach(tenant, after=after))).one()
         if not count:

@@ -73,7 +73,7 @@ async def page(
     database: Database, tenant: Tenant, wanted: Wanted, *, before: UUID | None, limit: int
 ) -> tuple[list[Delivery], bool]:
     """At most `limit` of those that are wanted, older than `before`; and whether there are more."""
-    async with database.of_tenant(tenant.id) as connection:
+    async with database.of_tenant_at_length(tenant.id) as connection:
         await connection.execute(_PLAN_FOR_THESE_VALUES)
         rows = await connection.execute(query(tenant, wanted, before=before, limit=limit + 1))
         found = [_delivery(row) for row in rows]

@@ -145,6 +145,44 @@ async def test_a_token_that_is_taken_away_sends_what_waits_to_the_platforms(worl
     assert await in_trouble(world) == set()
 
 
+async def test_what_an_account_turned_away_goes_on_at_once_when_that_is_mended(
+    world: World, blue: Own, red: Own, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitter, "ACCOUNT_BACKOFF", 600.0)
+    monkeypatch.setattr(submitter, "LONGEST_BACKOFF", 600.0)
+    await world.fault(tokens=["another"])
+    engine = world.start()
+    jobs = [await world.accept("x", owner=owner) for owner in (world.tenant, blue.tenant, red.tenant)]
+    for job in jobs:
+        await waits_for_its_account(world, job)
+    await give(world, blue.tenant, "another")
+    assert (await world.ended(jobs[1])).status is Status.COMPLETED
+    async with world.database.transaction() as connection:
+        await tokens.remove(connection, red.tenant.id)
+    for job in (jobs[0], jobs[2]):
+        assert (await world.read(job)).status is Status.ACCEPTED, "the platform's is as bad as before"
+
+    # A worker with another token, as after a change of the settings.
+    await world.stop(engine)
+    world.start(upstream_token="another")
+    for job in (jobs[0], jobs[2]):
+        assert (await world.ended(job)).status is Status.COMPLETED
+
+
+async def test_one_job_that_is_taken_again_lets_all_others_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submitter, "ACCOUNT_BACKOFF", 600.0)
+    monkeypatch.setattr(submitter, "LONGEST_BACKOFF", 600.0)
+    await world.fault(tokens=["another"])
+    world.start()
+    stopped = await world.accept("x")
+    await waits_for_its_account(world, stopped)
+    await world.fault(tokens=["tok"])
+    for job in (await world.accept("y"), stopped):
+        assert (await world.ended(job)).status is Status.COMPLETED
+
+
 async def test_each_account_has_places_of_its_own(world: World, blue: Own) -> None:
     await give(world, blue.tenant, "blue", places=2)
     world.start(upstream_max_in_flight=1)

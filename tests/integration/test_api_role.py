@@ -57,8 +57,9 @@ async def test_migrating_makes_the_user_that_the_apis_url_names(
 async def test_who_may_not_make_roles_is_told_what_an_administrator_has_to_run(
     monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str, database: Database
 ) -> None:
-    plain = f"plain_{uuid7().hex}"
+    plain, there = f"plain_{uuid7().hex}", f"there_{uuid7().hex}"
     async with database.driver() as driver:
+        await driver.execute(f"CREATE ROLE {there} LOGIN")
         await driver.execute(f"CREATE ROLE {plain} LOGIN")
         await driver.execute(f"GRANT SELECT ON alembic_version TO {plain}")
     run = Command(
@@ -67,11 +68,18 @@ async def test_who_may_not_make_roles_is_told_what_an_administrator_has_to_run(
     monkeypatch.setenv("EDIT_JOBS_API_DATABASE_URL", database_url.replace("postgres@", "web:secret@"))
     refused = await run("migrate")
     assert refused.exit_code == 1
-    assert "CREATE ROLE web LOGIN PASSWORD '...' IN ROLE edit_jobs_api;" in refused.stderr
+    assert "  CREATE ROLE web LOGIN PASSWORD '...' IN ROLE edit_jobs_api;\n" in refused.stderr
+    assert "secret" not in refused.output
+
+    # What there is already is not to be made once more.
+    monkeypatch.setenv("EDIT_JOBS_API_DATABASE_URL", database_url.replace("postgres@", f"{there}:secret@"))
+    refused = await run("migrate")
+    assert refused.exit_code == 1
+    assert f"  GRANT edit_jobs_api TO {there};\n" in refused.stderr
     assert "secret" not in refused.output
     async with database.driver() as driver:
         await driver.execute(f"DROP OWNED BY {plain}")
-        await driver.execute(f"DROP ROLE {plain}")
+        await driver.execute(f"DROP ROLE {plain}, {there}")
 
 
 @pytest.mark.usefixtures("logging_kept")

@@ -96,11 +96,11 @@ async def test_each_thing_that_is_wrong_with_a_key_is_told(
             await ring.check(wrong)
 
 
-async def test_a_key_is_looked_up_again_after_five_seconds_and_not_before(
+async def test_a_key_is_looked_up_again_before_five_seconds_are_over_and_not_at_once(
     ring: Ring, database: Database, tenant: Tenant
 ) -> None:
     made, text_of_key = await issued(database, tenant)
-    assert REMEMBERED_SECONDS <= 5
+    assert REMEMBERED_SECONDS <= 4.5, "some of the five seconds is for the request itself"
     await ring.check(text_of_key)
     async with database.transaction() as connection:
         await issuing.revoke(connection, made.id, reach=issuing.anybodys(), actor="test")

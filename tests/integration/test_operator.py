@@ -127,6 +127,12 @@ async def test_a_job_that_was_not_sent_is_cancelled_and_then_retried_once(
     again = await run("jobs", "retry", str(job.id))
     assert again.stdout == f"It was retried before, as {new['id']}.\n"
 
+    asked = [(entry["tenant"], entry["action"], entry["data"]) for entry in await run.decoded("audit")]
+    retried, cancelled = [
+        ("acme", f"job.{what}_requested", {"job_id": str(job.id)}) for what in ("retry", "cancel")
+    ]
+    assert asked[:4] == [retried, retried, cancelled, cancelled]
+
 
 async def test_a_job_at_the_upstream_is_cancelled_there(run: Command, world: World) -> None:
     world.start()

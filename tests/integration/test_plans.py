@@ -47,6 +47,7 @@ GIVEN = {
     "most": 20,
     "since": datetime(2026, 1, 1, tzinfo=UTC),
     "platform": PLATFORM_TOKEN_ID,
+    "tokens": [PLATFORM_TOKEN_ID],
     "scripted": SCRIPTED_TOKEN_ID,
 }
 STATEMENTS: list[tuple[str, TextualSelect | TextClause, set[str]]] = [
@@ -55,6 +56,7 @@ STATEMENTS: list[tuple[str, TextualSelect | TextClause, set[str]]] = [
     ("claim with its own token", claims._TAKE_OWN, {"ix_jobs_ready", "ix_jobs_places", "pk_jobs"}),
     ("claim in test mode", claims._TAKE_TEST, {"ix_jobs_ready", "ix_jobs_places", "pk_jobs"}),
     ("let in", line._LET_IN, {"ix_jobs_put_back", "pk_jobs"}),
+    ("hurry", line._HURRY, {"ix_jobs_put_back", "pk_jobs"}),
     ("set aside", line._SET_ASIDE, {"ix_jobs_expiring", "pk_jobs"}),
     ("take over", claims._TAKE_OVER, {"ix_jobs_places", "pk_jobs"}),
     ("deadlines", wishes._OVERDUE, {"ix_jobs_expiring"}),

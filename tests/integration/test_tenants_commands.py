@@ -64,13 +64,13 @@ async def test_a_token_comes_from_standard_input_and_is_never_shown(run: Command
     await run.decoded("tenants", "create", "shop")
     before = (await run.decoded("tenants", "show", "shop"))["token_max_in_flight"]
     first = await run.good("tenants", "set-token", "shop", "--max-in-flight", "5", told="first-secret\n")
-    second = await run.good("tenants", "set-token", "shop", "--max-in-flight", "6", told="second-secret")
+    second = await run.good("tenants", "set-token", "shop", told="second-secret")
     assert before is None
     async with database.transaction() as connection:
         [own] = await tokens.own(connection)
     assert Vault.from_text(KEY).open(own.sealed, row=own.id) == b"second-secret"
     printed = await run.good("tenants", "show", "shop")
-    assert "token max in flight  6" in printed
+    assert "token max in flight  5" in printed, "another token is no other limit"
 
     await run.good("tenants", "remove-token", "shop")
     await run.good("tenants", "remove-token", "shop")
@@ -79,7 +79,7 @@ async def test_a_token_comes_from_standard_input_and_is_never_shown(run: Command
     told = await entries(run, "--tenant", "shop")
     assert told[1:] == [
         ("shop", "token.set", {"max_in_flight": 5}),
-        ("shop", "token.rotated", {"max_in_flight": 6}),
+        ("shop", "token.rotated", {"max_in_flight": 5}),
         ("shop", "token.removed", {}),
     ]
     everything = first + second + printed + await run.good("audit")
@@ -117,8 +117,31 @@ async def test_keys_are_made_for_a_time_for_tests_and_for_operators(run: Command
     assert (late.exit_code, "in the future" in late.stderr) == (1, True)
     await run.good("keys", "revoke", short["id"])
     await run.good("keys", "revoke", short["id"])
-    actions = [action for _, action, _ in await entries(run)]
+    told = await entries(run)
+    actions = [action for _, action, _ in told]
     assert actions == ["tenant.created", *["key.created"] * 3, "key.revoked"]
+    noted = [entry["expires_at"] for _, action, entry in told if action == "key.created"]
+    assert noted[1:] == ["2100-01-31T17:00:00.000000Z", None]
+    assert read_moment(noted[0][:19] + "Z") == ends
+
+
+async def test_keys_of_one_tenant_are_listed_alone(run: Command) -> None:
+    for name in ("shop", "studio"):
+        await run.decoded("tenants", "create", name)
+    made = {name: await run.decoded("keys", "create", name) for name in ("shop", "studio")}
+    listed = await run.decoded("keys", "list", "--tenant", "shop")
+    assert [key["id"] for key in listed] == [made["shop"]["id"]]
+    assert "There is no tenant nobody." in await run.refused("keys", "list", "--tenant", "nobody")
+
+
+async def test_a_tenant_is_renamed(run: Command) -> None:
+    made = await run.decoded("tenants", "create", "shop")
+    await run.decoded("tenants", "create", "studio")
+    await run.good("tenants", "set", "shop", "--name", "store")
+    assert (await run.decoded("tenants", "show", "store"))["id"] == made["id"]
+    assert (await entries(run))[-1] == ("store", "tenant.changed", {"name": "store"})
+    assert "studio already" in await run.refused("tenants", "set", "store", "--name", "studio")
+    assert "--name" in await run.refused("tenants", "set", "store")
 
 
 async def test_a_tenant_has_no_more_live_keys_than_it_may(run: Command) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from service.cli.application import app
+from service.cli.who import actor
 from service.clock import moment
 from service.database import Database
 from service.settings import Settings
@@ -101,6 +102,10 @@ async def test_a_delivery_is_found_looked_at_and_sent_again(
         assert (await decoded(run, "deliveries", "redeliver", delivery_id))["status"] == "pending"
         await levers.logged("delivered")
     assert len(await levers.came(endpoint, 3)) == 3
+    (entry,) = await decoded(run, "audit", "--limit", "1")
+    assert (entry["tenant"], entry["actor"], entry["action"], entry["data"]) == (
+        "acme", actor(), "delivery.redelivery_requested", {"delivery_id": delivery_id},
+    )  # fmt: skip
 
 
 async def test_an_endpoint_is_found_tested_enabled_and_replayed(run: Run, levers: Levers) -> None:
@@ -118,6 +123,10 @@ async def test_an_endpoint_is_found_tested_enabled_and_replayed(run: Run, levers
     assert await decoded(run, "endpoints", "replay", endpoint["id"], "--since", since) == {"replayed": 1}
     again = await run("endpoints", "replay", endpoint["id"], "--since", since, "--status", "delivered")
     assert again.stdout == "0 events are on their way.\n"
+    replayed, _, enabled = await decoded(run, "audit", "--limit", "3")
+    assert (replayed["action"], enabled["action"]) == ("endpoint.replay_requested", "endpoint.enabled")
+    assert replayed["actor"] == enabled["actor"] == actor()
+    assert replayed["data"] == {"endpoint_id": endpoint["id"]}
     wrong = await run("endpoints", "replay", endpoint["id"], "--since", "yesterday")
     assert wrong.exit_code == 1
     assert "/since" in wrong.stderr

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.cli.application import app
+from service.settings import SettingsOfApi, load
 
 SECRET_KEY = base64.b64encode(b"k" * 32).decode()
 NOBODY_LISTENS = "postgresql://operator:hunter2@127.0.0.1:1/jobs"
@@ -139,6 +140,14 @@ def test_missing_settings_are_named_one_per_line(command: list[str]) -> None:
         "  EDIT_JOBS_DATABASE_URL: is not set",
         "  EDIT_JOBS_SECRET_KEY: is not set",
     ]
+
+
+def test_only_the_api_does_without_the_owners_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDIT_JOBS_SECRET_KEY", SECRET_KEY)
+    monkeypatch.setenv("EDIT_JOBS_API_DATABASE_URL", "postgresql://web@nowhere.invalid/jobs")
+    assert load(SettingsOfApi).url_for_api == "postgresql+asyncpg://web@nowhere.invalid/jobs"
+    for command in (["worker"], ["migrate"], ["tenants", "list"]):
+        assert "EDIT_JOBS_DATABASE_URL: is not set" in run(*command).stderr
 
 
 @pytest.mark.usefixtures("_postgres_away")

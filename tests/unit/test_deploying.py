@@ -49,7 +49,9 @@ def seconds(text: str) -> int:
         json.loads(last("CMD")),
         *(
             re.sub(r"\s+#.*", "", line).split()
-            for line in re.findall(r"(?m)^(?:docker compose exec api )?edit-jobs (.*)", about("Running it"))
+            for line in re.findall(
+                r"(?m)^(?:docker compose exec worker )?edit-jobs (.*)", about("Running it")
+            )
         ),
     ],
     ids=" ".join,
@@ -76,7 +78,16 @@ def test_what_compose_sets_and_the_file_that_it_asks_for_are_all_that_is_require
     for part in OURS.values():
         given = {name.removeprefix(PREFIX) for name in part["environment"]} | set(asked)
         needed = {name.upper() for name, field in Settings.model_fields.items() if field.is_required()}
-        assert given >= needed | {"REDIS_URL", "UPSTREAM_TOKEN"}
+        needed |= {"REDIS_URL", "API_DATABASE_URL"}
+        assert given >= needed - ({"DATABASE_URL"} if part is OURS["api"] else set())
+
+
+def test_the_api_is_given_nothing_that_leads_past_the_second_wall() -> None:
+    given = OURS["api"]["environment"]
+    assert f"{PREFIX}DATABASE_URL" not in given
+    assert all("POSTGRES_PASSWORD" not in value for value in given.values())
+    # Compose gives a part all that is in .env, unless something else is said.
+    assert (given["POSTGRES_PASSWORD"], given[f"{PREFIX}UPSTREAM_TOKEN"]) == ("", "")
 
 
 def test_nothing_starts_before_the_migration_is_done() -> None:

@@ -11,7 +11,7 @@ from service.jobs.lifecycle import Status
 from service.jobs.store.table import HAS_ENDED
 from service.tenants.keys import MODES, Mode
 
-# Live and test have places of their own; the other limits are for both together.
+# Live and test have places and endpoints of their own; the other limits are for both together.
 _IN_USE = text(
     f"""
     SELECT (SELECT count(*) FROM jobs
@@ -20,7 +20,7 @@ _IN_USE = text(
            (SELECT count(*) FROM jobs
             WHERE tenant_id = :tenant AND mode IN ({quoted(MODES)}) AND status = '{Status.ACCEPTED}'
               AND deleted_at IS NULL) AS queued,
-           (SELECT count(*) FROM webhook_endpoints WHERE tenant_id = :tenant) AS endpoints,
+           (SELECT count(*) FROM webhook_endpoints WHERE tenant_id = :tenant AND mode = :mode) AS endpoints,
            (SELECT count(*) FROM api_keys WHERE tenant_id = :tenant AND revoked_at IS NULL
               AND (expires_at IS NULL OR expires_at > clock_timestamp())) AS keys
     """
@@ -29,7 +29,7 @@ _IN_USE = text(
 
 @dataclass(frozen=True, slots=True)
 class InUse:
-    """Jobs of one mode that hold a place upstream, jobs that wait here, webhook endpoints and live keys."""
+    """Of one mode the jobs that hold a place and the webhook endpoints; jobs that wait, and live keys."""
 
     in_flight: int
     queued: int

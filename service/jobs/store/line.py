@@ -5,6 +5,7 @@ claimed a moment ago. It goes from tenant to tenant that has somebody in line, a
 jobs as it can take: neither a backlog nor the number of tenants costs anything.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.sql import column
 from sqlalchemy.sql.selectable import TextualSelect
 
-from service.database import AnyConnection
+from service.database import AnyConnection, Connection
 from service.jobs.lifecycle import Status
 from service.jobs.models import OVERDUE
 from service.jobs.store.table import COLUMNS, HAS_ENDED, IS_READY, LEASE_RAN_OUT, NOW, returning_jobs
@@ -128,6 +129,20 @@ _LET_IN = text(
     FROM due WHERE jobs.id = due.id
     """
 )
+# Any time that is past will do.
+_HURRY = text(
+    f"""
+    WITH waiting AS (
+        SELECT id FROM jobs
+        WHERE status = '{Status.ACCEPTED}' AND waiting_for <> '{OVERDUE}' AND mode = 'live'
+          AND waiting_for = 'upstream_account' AND due_at > (SELECT clock_timestamp())
+          AND coalesce((SELECT own.id FROM upstream_tokens AS own WHERE own.tenant_id = jobs.tenant_id),
+                       CAST(:platform AS uuid)) = ANY (CAST(:tokens AS uuid[]))
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE jobs SET due_at = created_at FROM waiting WHERE jobs.id = waiting.id
+    """
+)
 _SET_ASIDE = text(
     f"""
     WITH overdue AS (
@@ -153,6 +168,11 @@ async def waiting_accounts(connection: AnyConnection) -> set[UUID]:
 async def let_in(connection: AnyConnection, *, most: int, now: datetime | None) -> None:
     """Have jobs stand in line again that were put back and are due."""
     await connection.execute(_LET_IN, {"most": most, "now": now})
+
+
+async def hurry(connection: Connection, token_ids: Collection[UUID]) -> None:
+    """Have jobs be due at once that these accounts turned away: that is mended."""
+    await connection.execute(_HURRY, {"tokens": list(token_ids), "platform": PLATFORM_TOKEN_ID})
 
 
 async def set_aside(

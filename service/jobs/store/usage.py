@@ -22,11 +22,12 @@ BYS: tuple[By, ...] = ("day", "model")
 DAY = "CAST(finished_at AT TIME ZONE 'UTC' AS date)"
 """The day on which a job counts."""
 UNCERTAIN = f"""
-    cost_usd IS NULL AND mode = 'live'
-    AND (unconfirmed > 0 OR (submitted_at IS NOT NULL AND status <> '{Status.CANCELLED}'))
+    mode = 'live'
+    AND (unconfirmed > 0
+         OR (cost_usd IS NULL AND submitted_at IS NOT NULL AND status <> '{Status.CANCELLED}'))
 """
-"""It may have been charged, and nobody knows how much: it was taken, or may have been. One that the upstream
-took out of its queue again cost nothing."""
+"""It may have been charged, and nobody knows how much: it was taken, at a cost that was never told, or one of
+its submits may have been, whatever the next one cost. Taken out of its queue again it cost nothing."""
 
 _USED = f"""
     SELECT {{by}} AS key, status, CAST(sum(jobs) AS bigint) AS jobs, sum(cost_usd) AS cost_usd,
@@ -50,7 +51,7 @@ _USED_BY = {by: text(_USED.format(by=by)) for by in BYS}
 @dataclass(frozen=True, slots=True)
 class Used:
     """Jobs of one day or model that ended in one way: how many, what they cost as far as that is known, and
-    how many of them may have been charged without anybody knowing how much."""
+    how many of them may have been charged more without anybody knowing how much."""
 
     key: date | str
     status: Status

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from service.clock import postgres_time
 from service.database import Connection, Database
 from service.errors import NotCancellableError
+from service.jobs import cancel as cancelling
 from service.jobs.cancel import cancel
 from service.jobs.ends import forgotten
 from service.jobs.job import Job
@@ -169,6 +170,33 @@ async def test_the_caller_waits_for_the_upstreams_yes(
         there(await cancelled(connection, wished))
 
     assert (await asking).status is Status.CANCELLED
+
+
+async def test_only_some_callers_of_a_tenant_are_kept_waiting_at_once(
+    database: Database,
+    tenant: Tenant,
+    accepted: Accepting,
+    another_tenant: Callable[[str], Awaitable[Tenant]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cancelling, "MOST_HELD", 1)
+    tenants = (tenant, await another_tenant("other"))
+    waiting, wishes_of = [], []
+    for each in tenants:
+        job, bell = await accepted(owner=each), Bell()
+        await brought_to(database, Status.IN_QUEUE)
+        waiting.append(asyncio.create_task(held(database, each, job, bell, hold=30)))
+        wishes_of.append(await the_wish(database))
+        async with asyncio.timeout(10):
+            while not bell.rung:
+                await asyncio.sleep(0.01)
+            beyond = await held(database, each, job, Bell(), hold=30)
+        assert beyond.cancel_outcome == "pending", "one waits already"
+
+    async with database.transaction() as connection:
+        for wished in wishes_of:
+            there(await cancelled(connection, wished))
+    assert [(await task).status for task in waiting] == [Status.CANCELLED] * 2
 
 
 @pytest.mark.parametrize("ends", [False, True])

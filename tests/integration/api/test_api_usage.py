@@ -105,6 +105,7 @@ async def test_or_by_model(api: httpx.AsyncClient, storing: Storing) -> None:
     [
         (Status.COMPLETED, TAKEN, 1),
         (Status.COMPLETED, TAKEN | {"cost_usd": 0.1}, 0),
+        (Status.COMPLETED, TAKEN | {"cost_usd": 0.1, "unconfirmed": 1}, 1),
         (Status.FAILED, TAKEN, 1),
         (Status.FAILED, {}, 0),
         (Status.FAILED, {"unconfirmed": 1}, 1),

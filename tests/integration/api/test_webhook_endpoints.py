@@ -101,6 +101,8 @@ async def test_a_url_is_registered_once_in_each_mode(
     assert (await api.get(f"{PATH}/{made['id']}")).status_code == 404
     assert (await api.get(f"{PATH}/{first['id']}", headers=test)).status_code == 404
     assert [one["id"] for one in (await api.get(PATH, headers=test)).json()["data"]] == [made["id"]]
+    counts = [(await api.get("/v1/tenant", headers=headers)).json()["in_use"] for headers in ({}, test)]
+    assert [count["endpoints"] for count in counts] == [2, 1]
 
 
 async def test_a_tenant_has_so_many_endpoints_and_no_more_however_many_ask_at_once(
@@ -127,6 +129,30 @@ async def test_what_is_changed_is_changed_and_the_rest_stays(api: httpx.AsyncCli
     assert (await api.patch(url, json={})).json() == made | change
     refused = await api.patch(url, json={"url": None, "signing": "v1", "enabled": "no"})
     assert [fault["pointer"] for fault in refused.json()["errors"]] == ["/enabled", "/signing", "/url"]
+
+
+async def test_each_change_of_an_endpoint_is_in_the_audit_log_without_what_its_url_may_hide(
+    api: httpx.AsyncClient, operator: httpx.AsyncClient, tenant: Tenant
+) -> None:
+    (key,) = (await api.get("/v1/api-keys")).json()["data"]
+    made = await register(api, url=f"{URL}?token=hidden")
+    url = f"{PATH}/{made['id']}"
+    await api.patch(url, json={"url": "https://other.example/hidden", "enabled": False})
+    await api.patch(url, json={"url": "https://other.example/hidden", "enabled": False, "description": ""})
+    await api.patch(url, json={"enabled": True})
+    await api.delete(url)
+
+    log = await operator.get("/v1/admin/audit-log", params={"tenant_id": str(tenant.id)})
+    entries = [entry for entry in log.json()["data"] if entry["action"].startswith("endpoint.")]
+    assert [(entry["action"].removeprefix("endpoint."), entry["data"]) for entry in reversed(entries)] == [
+        ("created", {"endpoint_id": made["id"], "origin": "https://example.com"}),
+        ("changed", {"endpoint_id": made["id"], "origin": "https://other.example", "changed": ["url"]}),
+        ("disabled", {"endpoint_id": made["id"], "origin": "https://other.example"}),
+        ("enabled", {"endpoint_id": made["id"], "origin": "https://other.example"}),
+        ("removed", {"endpoint_id": made["id"], "origin": "https://other.example"}),
+    ]
+    assert {entry["actor"] for entry in entries} == {f"key:{key['id']}"}
+    assert "hidden" not in log.text
 
 
 async def test_disabling_is_told_with_its_reason_and_enabling_takes_it_back(api: httpx.AsyncClient) -> None:
