@@ -18,7 +18,6 @@ from service.webhooks.forms import Window
 from service.webhooks.log import Delivery
 from service.webhooks.store import again
 from service.webhooks.store import endpoints as endpoint_store
-from service.webhooks.store.again import MOST_REPLAYED
 from service.webhooks.store.table import NOW
 
 LONGEST_AGO = timedelta(days=14)
@@ -31,7 +30,7 @@ _TIME = text(f"SELECT {NOW}")
 async def replay(
     database: Database, tenant: Tenant, endpoint_id: UUID, window: Window, *, bell: Bell, clock: Clock
 ) -> int:
-    """Send the endpoint what is in the window, oldest first and `MOST_REPLAYED` at most; returns how many.
+    """Send the endpoint what is in the window, oldest first and 10,000 at most; returns how many.
 
     Raises NotFoundError, and NotRedeliverableError for a window that cannot be, or a disabled endpoint.
     """
@@ -48,8 +47,7 @@ async def replay(
             endpoint_id,
             since=window.since,
             until=window.until,
-            statuses=sorted(window.statuses),
-            limit=MOST_REPLAYED,
+            statuses=window.statuses,
             now=now,
         )
     bell.ring()

@@ -4,7 +4,7 @@ A part of the caller's transaction, a tenant's own or an operator's. Whatever is
 the line of the replays from the start, so that no claim comes upon all of it at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,12 +16,10 @@ from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks.forms import MISSED
 from service.webhooks.lanes import REPLAY, endpoint_lane
-from service.webhooks.models import DELIVERY_STATUSES
 from service.webhooks.schedule import LONGEST_AGE
 from service.webhooks.store.table import NOBODYS, NOW, id_like
 
 MOST_REPLAYED = 10_000
-ON_THEIR_WAY = {"pending", "delivering"}
 
 _OF_ENDPOINT = "tenant_id = :tenant_id AND mode = :mode AND endpoint_id = :endpoint_id"
 _AGE = f"interval '{LONGEST_AGE} seconds'"
@@ -166,27 +164,23 @@ async def replay(
     *,
     since: datetime,
     until: datetime | None,
-    statuses: Sequence[str] | None,
-    limit: int = MOST_REPLAYED,
+    statuses: Collection[str],
     now: datetime | None,
 ) -> int:
-    """Send again the events since then that the endpoint wants, oldest first; returns how many.
+    """Send again the events since then that the endpoint wants, oldest first and `MOST_REPLAYED` at most;
+    returns how many.
 
-    Without `statuses`: all that was given up, cancelled or held, and events that have no delivery to its URL.
-    With them: deliveries in these states, and of `missed` such events. What is still to be delivered needs no
-    replay and gets none.
+    Deliveries in these states and, of `missed`, events that have no delivery to its URL. What is still to be
+    delivered needs no replay and gets none.
     The last thing in the caller's transaction, which then rings the bell.
     """
     lane = REPLAY + endpoint_lane(endpoint_id)
-    wanted = (
-        set(statuses or DELIVERY_STATUSES) - ({"delivered"} if statuses is None else set()) - ON_THEIR_WAY
-    )
     given: dict[str, Any] = {
         "since": since,
         "until": until,
-        "statuses": sorted(wanted),
-        "missing": statuses is None or MISSED in statuses,
-        "limit": limit,
+        "statuses": sorted(statuses),
+        "missing": MISSED in statuses,
+        "limit": MOST_REPLAYED,
         "lane": lane,
         "stem": str(uuid7()),
         "now": now,
