@@ -6,7 +6,7 @@ trips and says that nothing else belongs to it. The API connects as a role of it
 Postgres from faults of ours.
 """
 
-from service.database.driver import Driver, take_lock
+from service.database.driver import Driver
 from service.database.engine import AnyConnection, Connection, Database
 from service.database.migrations import UnknownVersionError, head, migrate, unmigrate
 from service.database.outage import is_outage
@@ -20,6 +20,5 @@ __all__ = [
     "head",
     "is_outage",
     "migrate",
-    "take_lock",
     "unmigrate",
 ]

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlalchemy import TextClause
 from sqlalchemy.dialects.postgresql import asyncpg
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import TextualSelect
 
 _DIALECT: Any = asyncpg.dialect()  # type: ignore[no-untyped-call]
@@ -55,14 +54,6 @@ class Driver:
         """COMMIT or ROLLBACK what it has begun, if there is still somebody to tell."""
         if not (self._begins or self._connection.is_closed()):
             await self._connection.execute(how)
-
-
-async def take_lock(connection: AsyncConnection | Driver, sql: str) -> None:
-    """Take a lock until the transaction ends, best as its first statement."""
-    if isinstance(connection, Driver):
-        await connection.run(sql)
-    else:
-        await connection.exec_driver_sql(sql)
 
 
 @cache

@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select, update
 
 from service.database import Connection
+from service.database.locks import take_named
 from service.errors import AlreadyExpiredError, InvalidInputError, LimitReachedError, NotFoundError
 from service.ids import uuid7
 from service.tenants import audit, keys
@@ -19,9 +20,6 @@ from service.tenants.models import ApiKeyRow, TenantRow
 
 KEYS = cast("Table", ApiKeyRow.__table__)
 TENANTS = cast("Table", TenantRow.__table__)
-
-# Two that come at the same moment are not both the last one.
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('api_keys ' || :tenant, 0))")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +59,8 @@ async def issue(connection: Connection, tenant_id: UUID, wish: Wish, *, actor: s
     if unknown or not wish.scopes:
         detail = f"There is no scope {unknown[0]}." if unknown else "A key needs a scope."
         raise InvalidInputError(f"{detail} Scopes are: {', '.join(keys.SCOPES)}.")
-    await connection.execute(_ONE_AT_A_TIME, {"tenant": str(tenant_id)})
+    # Two that come at the same moment are not both the last one.
+    await take_named(connection, f"api_keys {tenant_id}")
     most, live = (
         await connection.execute(
             select(TENANTS.c.max_keys, select(func.count()).where(*_live(tenant_id)).scalar_subquery()).where(
