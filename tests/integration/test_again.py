@@ -13,6 +13,7 @@ from service.database import Connection, Database
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks import erasure
+from service.webhooks.forms import USUALLY_REPLAYED
 from service.webhooks.schedule import Answered, Unreachable
 from service.webhooks.store import again, sweep
 
@@ -129,7 +130,12 @@ async def test_what_cannot_be_sent_again_is_not(
 
 
 async def replay(connection: Connection, tenant: Tenant, endpoint: UUID, clock: Clock, **asked: Any) -> int:
-    usual = {"since": clock.now - timedelta(days=1), "until": None, "statuses": None, "now": clock()}
+    usual = {
+        "since": clock.now - timedelta(days=1),
+        "until": None,
+        "statuses": USUALLY_REPLAYED,
+        "now": clock(),
+    }
     return await again.replay(connection, tenant, endpoint, **(usual | asked))
 
 

@@ -12,12 +12,13 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from service.database import Connection
+from service.database.base import NOW
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks.forms import MISSED
 from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.schedule import LONGEST_AGE
-from service.webhooks.store.table import NOBODYS, NOW, id_like
+from service.webhooks.store.table import NOBODYS, id_like
 
 MOST_REPLAYED = 10_000
 
@@ -165,10 +166,10 @@ async def replay(
     since: datetime,
     until: datetime | None,
     statuses: Collection[str],
+    limit: int = MOST_REPLAYED,
     now: datetime | None,
 ) -> int:
-    """Send again the events since then that the endpoint wants, oldest first and `MOST_REPLAYED` at most;
-    returns how many.
+    """Send again the events since then that the endpoint wants, oldest first; returns how many.
 
     Deliveries in these states and, of `missed`, events that have no delivery to its URL. What is still to be
     delivered needs no replay and gets none.
@@ -180,7 +181,7 @@ async def replay(
         "until": until,
         "statuses": sorted(statuses),
         "missing": MISSED in statuses,
-        "limit": MOST_REPLAYED,
+        "limit": limit,
         "lane": lane,
         "stem": str(uuid7()),
         "now": now,
