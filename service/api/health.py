@@ -4,18 +4,15 @@ import asyncio
 from typing import Any
 
 from litestar import Request, get
-from sqlalchemy import text
 
 from service.api.parts import Parts
-from service.database import Database, is_outage
+from service.database import Database, is_outage, version
 from service.errors import UnavailableError
 from service.queue import Bell
 from service.telemetry import log
 from service.tenants import tokens
 
 PATIENCE_SECONDS = 2.0
-_VERSION = text("SELECT version_num FROM alembic_version")
-_HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
 
 
 @get("/health/live", sync_to_thread=False)
@@ -28,11 +25,11 @@ def live() -> dict[str, str]:
 async def ready(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Jobs can be accepted: without Postgres not at all, else with whatever delay is told here."""
     parts = Parts.of(request)
-    version = await _schema_version(parts.database)
+    found = await _schema_version(parts.database)
     # Versions are numbers of four digits. A newer one is fine: old code runs on the next schema.
-    if version is None or version < parts.schema_version:
+    if found is None or found < parts.schema_version:
         raise UnavailableError(
-            f"The database's schema is {version or 'missing'}, and {parts.schema_version} is needed:"
+            f"The database's schema is {found or 'missing'}, and {parts.schema_version} is needed:"
             " run edit-jobs migrate.",
             retry_after=1,
         )
@@ -66,13 +63,9 @@ async def _upstream_troubles(database: Database) -> list[str]:
 
 
 async def _schema_version(database: Database) -> str | None:
-    """None where nothing was migrated yet."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), database.statement() as connection:
-            if not (await connection.execute(_HAS_VERSION)).scalar():
-                return None
-            version: str | None = (await connection.execute(_VERSION)).scalar()
-            return version
+            return await version(connection)
     except Exception as error:
         if not is_outage(error):
             raise

@@ -8,7 +8,7 @@ Postgres from faults of ours.
 
 from service.database.driver import Driver
 from service.database.engine import AnyConnection, Connection, Database
-from service.database.migrations import UnknownVersionError, head, migrate, unmigrate
+from service.database.migrations import UnknownVersionError, head, migrate, unmigrate, version
 from service.database.outage import is_outage
 
 __all__ = [
@@ -21,4 +21,5 @@ __all__ = [
     "is_outage",
     "migrate",
     "unmigrate",
+    "version",
 ]

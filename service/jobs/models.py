@@ -23,13 +23,14 @@ OVERDUE = "deadline"
 """What an accepted job waits for whose deadline is over: nothing but its end. Nobody is told this word."""
 
 
-def _in_life_order(states: frozenset[Status]) -> str:
-    return quoted(status for status in Status if status in states)
+def states(wanted: frozenset[Status]) -> str:
+    """The states as an SQL list, in the order of a job's life."""
+    return quoted(status for status in Status if status in wanted)
 
 
-_ENDED = f"status IN ({_in_life_order(ENDS)})"
-_UNDER_WAY = f"status IN ({_in_life_order(UNDER_WAY)})"
-_AT_UPSTREAM = f"status IN ({_in_life_order(AT_UPSTREAM)})"
+_ENDED = f"status IN ({states(ENDS)})"
+_UNDER_WAY = f"status IN ({states(UNDER_WAY)})"
+_AT_UPSTREAM = f"status IN ({states(AT_UPSTREAM)})"
 _READY = "status = 'accepted' AND waiting_for IS NULL"
 _PUT_BACK = f"status = 'accepted' AND waiting_for <> '{OVERDUE}'"
 _EMPTY = (

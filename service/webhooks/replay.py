@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from service.clock import Clock
 from service.database import Connection, Database
+from service.database.base import NOW
 from service.errors import NotRedeliverableError
 from service.queue import Bell
 from service.tenants.tenant import Tenant
@@ -18,7 +19,6 @@ from service.webhooks.forms import Window
 from service.webhooks.log import Delivery
 from service.webhooks.store import again
 from service.webhooks.store import endpoints as endpoint_store
-from service.webhooks.store.table import NOW
 
 LONGEST_AGO = timedelta(days=14)
 LEEWAY = timedelta(minutes=5)

@@ -13,11 +13,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import AnyConnection
+from service.database.base import NOW
 from service.database.locks import of_account, take_lock
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.jobs.store import line
-from service.jobs.store.table import COLUMNS, IS_UNDER_WAY, NOW, returning_jobs
+from service.jobs.store.table import COLUMNS, IS_UNDER_WAY, returning_jobs
 from service.tenants.models import PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID
 
 _LEASE = "clock_timestamp() + CAST(:lease AS float8) * interval '1 second'"

@@ -11,9 +11,10 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import Connection
+from service.database.base import NOW
 from service.database.locks import PRUNING
 from service.jobs.store.accept import KEPT_SECONDS
-from service.jobs.store.table import HAS_ENDED, NOW
+from service.jobs.store.table import HAS_ENDED
 from service.jobs.store.usage import DAY, UNCERTAIN
 
 LOCK_SECONDS = 1

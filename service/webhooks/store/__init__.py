@@ -7,6 +7,6 @@ Due times are compared with `:now`, leases run on `clock_timestamp()`.
 from service.webhooks.store.claims import Claimed
 from service.webhooks.store.reads import Progress, of_jobs
 from service.webhooks.store.settle import Record
-from service.webhooks.store.table import DELIVERIES, EVENTS, NOW
+from service.webhooks.store.table import DELIVERIES, EVENTS
 
-__all__ = ["DELIVERIES", "EVENTS", "NOW", "Claimed", "Progress", "Record", "of_jobs"]
+__all__ = ["DELIVERIES", "EVENTS", "Claimed", "Progress", "Record", "of_jobs"]

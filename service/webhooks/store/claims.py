@@ -13,10 +13,11 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import AnyConnection
+from service.database.base import NOW
 from service.database.locks import SENDERS, take_lock
 from service.webhooks.lanes import Due, Key, Lane, Look
 from service.webhooks.store import moving
-from service.webhooks.store.table import NOBODYS, NOW
+from service.webhooks.store.table import NOBODYS
 
 MOVED = "moved"
 """Of what is put aside: its endpoint has another URL now, and it is looked at again when it has too."""

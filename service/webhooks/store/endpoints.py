@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Row, Table, TextClause, insert, text, update
 
 from service.database import Connection
+from service.database.base import NOW
 from service.database.locks import take_named
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
@@ -15,7 +16,6 @@ from service.webhooks.endpoint import MOST_COUNTED, Endpoint
 from service.webhooks.forms import Registration
 from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.models import EndpointRow
-from service.webhooks.store.table import NOW
 
 ENDPOINTS = cast("Table", EndpointRow.__table__)
 

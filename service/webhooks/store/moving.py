@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from service.database import AnyConnection, Connection
+from service.database.base import NOW
 from service.webhooks.endpoint import Endpoint
 from service.webhooks.store.again import STEP
-from service.webhooks.store.table import NOW
 
 
 def _move(which: str) -> TextClause:
