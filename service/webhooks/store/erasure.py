@@ -25,7 +25,7 @@ _ERASE = text(
         status = CASE WHEN status IN ({ENDED_DELIVERIES}) THEN status ELSE 'cancelled' END,
         finished_at = coalesce(finished_at, {NOW})
     FROM event WHERE delivery.event_id = event.id
-    """  # noqa: S608  only constants of ours are put into it
+    """
 )
 
 # A statement of its own, so that it sees an attempt that was written while the first one waited for its row.
