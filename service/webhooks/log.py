@@ -32,7 +32,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Filter:
     """Which deliveries to list; what is None or empty does not matter."""
 
     job_id: UUID | None = None
@@ -72,7 +72,7 @@ class Delivery:
 
 
 async def page(
-    database: Database, tenant: Tenant, wanted: Wanted, *, before: UUID | None, limit: int
+    database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int
 ) -> tuple[list[Delivery], bool]:
     """At most `limit` of those that are wanted, older than `before`; and whether there are more."""
     async with database.of_tenant(tenant.id) as connection:
@@ -106,7 +106,7 @@ async def found(connection: Connection, tenant: Tenant, delivery_id: UUID) -> De
     return _delivery(row)
 
 
-def query(tenant: Tenant, wanted: Wanted, *, before: UUID | None, limit: int) -> Select[Any]:
+def query(tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int) -> Select[Any]:
     """The statement of a page, whose plans are pinned by tests."""
     some = tenant.rows(DELIVERIES, DELIVERIES.c.id).order_by(DELIVERIES.c.id.desc()).limit(limit)
     if before is not None:
