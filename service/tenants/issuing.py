@@ -6,20 +6,17 @@ Who calls these decides whose keys they are; of a key only its hash and its begi
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, insert, or_, select, update
 
 from service.database import Connection
 from service.database.locks import take_named
 from service.errors import AlreadyExpiredError, InvalidInputError, LimitReachedError, NotFoundError
 from service.ids import uuid7
 from service.tenants import audit, keys
-from service.tenants.models import ApiKeyRow, TenantRow
-
-KEYS = cast("Table", ApiKeyRow.__table__)
-TENANTS = cast("Table", TenantRow.__table__)
+from service.tenants.models import KEYS, TENANTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +156,14 @@ def _live(tenant_id: UUID) -> tuple[ColumnElement[bool], ...]:
 
 
 def _records() -> Select[Any]:
-    columns = (KEYS.c.name, KEYS.c.prefix, KEYS.c.mode, KEYS.c.scopes, KEYS.c.created_at, KEYS.c.expires_at)
+    columns = (
+        KEYS.c.name,
+        KEYS.c.prefix,
+        KEYS.c.mode,
+        KEYS.c.scopes,
+        KEYS.c.created_at,
+        KEYS.c.expires_at,
+    )
     return select(
         KEYS.c.id,
         KEYS.c.tenant_id,
