@@ -8,11 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from service.bell import Bell
 from service.clock import Clock
 from service.database import Connection, Database
 from service.database.base import NOW
 from service.errors import NotRedeliverableError
-from service.queue import Bell
 from service.tenants.tenant import Tenant
 from service.webhooks import endpoints, log
 from service.webhooks.forms import Window
