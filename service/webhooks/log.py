@@ -73,13 +73,12 @@ class Delivery:
 
 async def page(
     database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int
-) -> tuple[list[Delivery], bool]:
-    """At most `limit` of those that are wanted, older than `before`; and whether there are more."""
+) -> list[Delivery]:
+    """The newest of those that are wanted, of those older than `before`."""
     async with database.of_tenant(tenant.id) as connection:
         await connection.execute(_PLAN_FOR_THESE_VALUES)
-        rows = await connection.execute(query(tenant, wanted, before=before, limit=limit + 1))
-        found = [_delivery(row) for row in rows]
-    return found[:limit], len(found) > limit
+        rows = await connection.execute(query(tenant, wanted, before=before, limit=limit))
+        return [_delivery(row) for row in rows]
 
 
 async def one(database: Database, tenant: Tenant, delivery_id: UUID) -> tuple[Delivery, list[Tried]]:
