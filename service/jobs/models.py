@@ -161,8 +161,8 @@ class JobRow(Base):
         Index("ix_jobs_expiring", "expires_at", postgresql_where="status = 'accepted'"),
         Index("ix_jobs_cancel_due", "cancel_due_at", postgresql_where="cancel_due_at IS NOT NULL"),
         Index("ix_jobs_cost_due", "cost_due_at", postgresql_where="cost_due_at IS NOT NULL"),
-        # What was used between two days.
-        # The rest is all that usage needs: rows hold pictures' prompts, and a million of them would be read.
+        # What was used between two days, with all that this needs: rows hold prompts, and a million of them
+        # would be read.
         Index(
             "ix_jobs_usage",
             "tenant_id",
