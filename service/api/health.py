@@ -8,7 +8,6 @@ from litestar import Request, get
 from service.api.parts import Parts
 from service.database import Database, is_outage, version
 from service.errors import UnavailableError
-from service.queue import Bell
 from service.telemetry import log
 from service.tenants import tokens
 
@@ -34,17 +33,9 @@ async def ready(request: Request[Any, Any, Any]) -> dict[str, Any]:
             retry_after=1,
         )
     degraded = await _upstream_troubles(parts.database)
-    if not await _hears_bells(parts.bell):
+    if not await parts.bell.is_reachable(within=PATIENCE_SECONDS):
         degraded.append("Redis cannot be reached: jobs start up to a second later, and no rate limit holds.")
     return {"status": "degraded", "degraded": degraded} if degraded else {"status": "ok"}
-
-
-async def _hears_bells(bell: Bell) -> bool:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await bell.is_reachable()
-    except TimeoutError:
-        return False
 
 
 async def _upstream_troubles(database: Database) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -165,7 +165,7 @@ async def _account(database: Database) -> Finding:
 
 async def _redis(settings: Settings) -> list[Finding]:
     bell = Bell(settings.redis_url)
-    reachable = await _in_time(bell.is_reachable(), otherwise=False)
+    reachable = await bell.is_reachable(within=PATIENCE_SECONDS)
     await bell.close()
     if reachable:
         return [Finding("Redis", Health.GOOD, "answers")]
@@ -219,14 +219,6 @@ async def _public_url(settings: Settings) -> list[Finding]:
         return [Finding("PUBLIC_URL", Health.GOOD, f"{url} leads to the API")]
     todo = "callers are told URLs that begin with it: start the API, or check it from where they are"
     return [Finding("PUBLIC_URL", Health.ODD, f"{url} does not lead to the API from here", todo)]
-
-
-async def _in_time(work: Awaitable[bool], *, otherwise: bool) -> bool:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await work
-    except TimeoutError:
-        return otherwise
 
 
 @asynccontextmanager
