@@ -6,14 +6,12 @@ from collections.abc import Callable
 Random = Callable[[], float]
 
 
-def exponential(
-    failures: int, *, first: float, growth: float = 2.0, cap: float, rand: Random = random.random
-) -> float:
+def exponential(failures: int, *, first: float, cap: float, rand: Random = random.random) -> float:
     """Wait after the given number of failures in a row (from 1), spread over its upper half.
 
     Half of the wait is random so that what failed together is not tried again together.
     """
-    wait = min(cap, first * growth ** min(failures - 1, 64))
+    wait = min(cap, first * 2.0 ** min(failures - 1, 64))
     return wait * (1 + rand()) / 2
 
 

@@ -7,7 +7,7 @@ Edges turn them into problem documents or command-line messages; nothing else re
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,13 @@ class InvalidInputError(ServiceError):
 
     code = "invalid_input"
     status = 422
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault]) -> Self:
+        """Tells of these faults, and of the first of them also in its text."""
+        told = tuple(dict.fromkeys(faults))
+        first = f"{told[0].pointer or 'The body'} {told[0].message}"
+        return cls(first + (f"; {len(told)} faults in all." if len(told) > 1 else "."), faults=told)
 
 
 class UnauthorizedError(ServiceError):

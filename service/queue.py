@@ -79,10 +79,11 @@ class Bell:
         if self._ringing is None or self._ringing.done():
             self._ringing = asyncio.create_task(self._ring_while_wanted(), name="bell")
 
-    async def is_reachable(self) -> bool:
-        """Whether Redis answers."""
+    async def is_reachable(self, *, within: float) -> bool:
+        """Whether Redis answers within so many seconds."""
         try:
-            await (await self._connected()).ping()
+            async with asyncio.timeout(within):
+                await (await self._connected()).ping()
         except (RedisError, OSError):
             return False
         return True

@@ -35,7 +35,7 @@ from service.api.openapi import document
 from service.api.options import options
 from service.api.page import page
 from service.api.parts import Parts, keep
-from service.clock import Clock, postgres_time
+from service.clock import postgres_time
 from service.database import Database, head
 from service.jobs.backlog import Backlog
 from service.jobs.envelope import Envelope
@@ -69,10 +69,10 @@ HANDLERS = [
 ]
 
 
-def create_app(settings: Settings, *, clock: Clock = postgres_time) -> Litestar:
+def create_app(settings: Settings) -> Litestar:
     """Nothing is connected to before the first request: the API starts whatever else is down."""
     app = without_parts()
-    keep(app, parts_for(settings, clock=clock))
+    keep(app, parts_for(settings))
     return app
 
 
@@ -91,7 +91,7 @@ def without_parts() -> Litestar:
     return app
 
 
-def parts_for(settings: Settings, *, clock: Clock = postgres_time) -> Parts:
+def parts_for(settings: Settings) -> Parts:
     """What handlers work with."""
     database = Database(settings.url_for_api)
     envelope = Envelope(
@@ -112,12 +112,12 @@ def parts_for(settings: Settings, *, clock: Clock = postgres_time) -> Parts:
         bell=Bell(settings.redis_url),
         rates=Rates(settings.redis_url),
         backlog=Backlog(database),
-        clock=clock,
+        clock=postgres_time,
         vault=settings.vault,
         forms=forms,
         keychain=keychain,
         trials=Trials.connect(settings, keychain),
-        line=Line(places=settings.upstream_max_in_flight, clock=clock),
+        line=Line(places=settings.upstream_max_in_flight, clock=postgres_time),
         public_url=settings.public_url,
         schema_version=head(),
         description=cache(lambda: msgspec.json.encode(described())),

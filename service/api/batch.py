@@ -20,7 +20,6 @@ from service.jobs.batch import Item, accept_all
 from service.jobs.envelope import Envelope
 from service.jobs.idempotency import HEADER, MUST_BE, is_key, once
 from service.schema import Schema
-from service.schema.faults import invalid
 from service.telemetry import metrics
 
 MOST_JOBS = 100
@@ -67,7 +66,7 @@ HANDLERS = [accept_batch]
 def _bodies(body: object) -> Sequence[object]:
     shell = {**body, "jobs": _unread(body.get("jobs"))} if isinstance(body, dict) else body
     if faults := ENVELOPE.faults(shell):
-        raise invalid(faults)
+        raise InvalidInputError.of(faults)
     assert isinstance(body, dict), "the schema lets nothing else through"
     bodies: Sequence[object] = body["jobs"]
     return bodies
@@ -90,9 +89,9 @@ def _item(envelope: Envelope, body: object) -> Item | ServiceError:
     try:
         request = envelope.read(body)
     except InvalidInputError as error:
-        return invalid([*faults, *error.faults])
+        return InvalidInputError.of([*faults, *error.faults])
     if faults:
-        return invalid(faults)
+        return InvalidInputError.of(faults)
     # The same request and key as a call of its own make no second job either.
     return Item(request, once(key, interface="jobs", body=body) if isinstance(key, str) else None)
 

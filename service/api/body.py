@@ -6,8 +6,7 @@ import msgspec
 from litestar import Request
 
 from service.api.headers import header
-from service.errors import BadRequestError, Fault, TooLargeError, UnsupportedMediaTypeError
-from service.schema.faults import invalid
+from service.errors import BadRequestError, Fault, InvalidInputError, TooLargeError, UnsupportedMediaTypeError
 
 LARGEST_BODY = 256 * 1024
 """Bytes."""
@@ -28,9 +27,9 @@ async def json_body(request: Request[Any, Any, Any]) -> object:
         return msgspec.json.decode(await _read(request))
     except msgspec.ValidationError:
         # Good JSON, whose numbers have thousands of digits or a huge exponent.
-        raise invalid([Fault("", "must not hold numbers beyond 64 bits")]) from None
+        raise InvalidInputError.of([Fault("", "must not hold numbers beyond 64 bits")]) from None
     except RecursionError:
-        raise invalid([Fault("", "must not be nested that deep")]) from None
+        raise InvalidInputError.of([Fault("", "must not be nested that deep")]) from None
     except msgspec.DecodeError as error:
         raise BadRequestError(f"The body is not JSON: {error}.") from None
     except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from service.api import query
 from service.api.accepting import Asked
 from service.api.answer import Answer
 from service.api.auth import needs
-from service.api.listing import cursor
+from service.api.listing import page
 from service.api.log_listing import feed_cursor, feed_listing, log_listing
 from service.api.parts import Parts
 from service.api.paths import an_id
@@ -22,15 +22,14 @@ PATH = "/v1/webhook-deliveries"
 async def list_deliveries(request: Asked) -> Answer:
     """List deliveries, newest first."""
     asked = log_listing(request.scope["query_string"])
-    found, has_more = await log.page(
+    found = await log.page(
         Parts.of(request).database,
         request.auth.tenant,
         asked.wanted,
         before=asked.before,
-        limit=asked.limit,
+        limit=asked.limit + 1,
     )
-    next_cursor = cursor(found[-1].id) if has_more else None
-    return Answer({"data": [log.document(delivery) for delivery in found], "next_cursor": next_cursor})
+    return Answer(page(found, log.document, limit=asked.limit))
 
 
 @get(PATH + "/{delivery_id:str}", before_request=needs("webhooks:read"))

@@ -21,6 +21,11 @@ def record(**fields: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(fields), "properties": fields}
 
 
+def list_of(schema: dict[str, Any]) -> dict[str, Any]:
+    """Any number of these."""
+    return {"type": "array", "items": schema}
+
+
 def or_null(schema: dict[str, Any]) -> dict[str, Any]:
     """That, or null."""
     return {"anyOf": [schema, {"type": "null"}]}
@@ -82,13 +87,12 @@ def call(
     *,
     refused: Refusals = (),
     body: str | None = None,
-    example: object = None,
     description: str | None = None,
     parameters: Iterable[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """A call with a key: its answers, and what it is refused with besides what refuses every call.
 
-    `body` is the name of the body's schema, and `example` one of it where the schema's own do not do.
+    `body` is the name of the body's schema.
     """
     always = {400, 401, 403, 429, 500, 503} | ({413, 415, 422} if body else set())
     told: dict[str, Any] = {"summary": summary, "responses": answers | problems({*always, *refused})}
@@ -97,7 +101,7 @@ def call(
     if parameters:
         told["parameters"] = list(parameters)
     if body:
-        told["requestBody"] = {"required": True, "content": json(body, example=example)}
+        told["requestBody"] = {"required": True, "content": json(body)}
     return told
 
 

@@ -2,26 +2,24 @@
 
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Request, get
 
+from service.api.answer import Answer
 from service.api.page import POLICY
 from service.api.parts import Parts
 
 
 @get("/schema")
-async def show_page(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def show_page(request: Request[Any, Any, Any]) -> Answer:
     """The page."""
-    return Response(
-        Parts.of(request).description_page(),
-        media_type="text/html",
-        headers={"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"},
-    )
+    headers = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
+    return Answer.of_bytes(Parts.of(request).description_page(), "text/html; charset=utf-8", headers=headers)
 
 
 @get("/schema/openapi.json")
-async def show_description(request: Request[Any, Any, Any]) -> Response[bytes]:
+async def show_description(request: Request[Any, Any, Any]) -> Answer:
     """The OpenAPI document."""
-    return Response(Parts.of(request).description(), media_type="application/json")
+    return Answer.of_bytes(Parts.of(request).description(), "application/json")
 
 
 HANDLERS = [show_page, show_description]

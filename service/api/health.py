@@ -4,18 +4,14 @@ import asyncio
 from typing import Any
 
 from litestar import Request, get
-from sqlalchemy import text
 
 from service.api.parts import Parts
-from service.database import Database, is_outage
+from service.database import Database, is_outage, version
 from service.errors import UnavailableError
-from service.queue import Bell
 from service.telemetry import log
 from service.tenants import tokens
 
 PATIENCE_SECONDS = 2.0
-_VERSION = text("SELECT version_num FROM alembic_version")
-_HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
 
 
 @get("/health/live", sync_to_thread=False)
@@ -28,26 +24,18 @@ def live() -> dict[str, str]:
 async def ready(request: Request[Any, Any, Any]) -> dict[str, Any]:
     """Jobs can be accepted: without Postgres not at all, else with whatever delay is told here."""
     parts = Parts.of(request)
-    version = await _schema_version(parts.database)
+    found = await _schema_version(parts.database)
     # Versions are numbers of four digits. A newer one is fine: old code runs on the next schema.
-    if version is None or version < parts.schema_version:
+    if found is None or found < parts.schema_version:
         raise UnavailableError(
-            f"The database's schema is {version or 'missing'}, and {parts.schema_version} is needed:"
+            f"The database's schema is {found or 'missing'}, and {parts.schema_version} is needed:"
             " run edit-jobs migrate.",
             retry_after=1,
         )
     degraded = await _upstream_troubles(parts.database)
-    if not await _hears_bells(parts.bell):
+    if not await parts.bell.is_reachable(within=PATIENCE_SECONDS):
         degraded.append("Redis cannot be reached: jobs start up to a second later, and no rate limit holds.")
     return {"status": "degraded", "degraded": degraded} if degraded else {"status": "ok"}
-
-
-async def _hears_bells(bell: Bell) -> bool:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await bell.is_reachable()
-    except TimeoutError:
-        return False
 
 
 async def _upstream_troubles(database: Database) -> list[str]:
@@ -66,13 +54,9 @@ async def _upstream_troubles(database: Database) -> list[str]:
 
 
 async def _schema_version(database: Database) -> str | None:
-    """None where nothing was migrated yet."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), database.statement() as connection:
-            if not (await connection.execute(_HAS_VERSION)).scalar():
-                return None
-            version: str | None = (await connection.execute(_VERSION)).scalar()
-            return version
+            return await version(connection)
     except Exception as error:
         if not is_outage(error):
             raise

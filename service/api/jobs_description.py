@@ -16,6 +16,7 @@ from service.api.describing import (
     call,
     header,
     in_path,
+    list_of,
     or_null,
     record,
     ref,
@@ -73,11 +74,9 @@ def schemas(request: Schema) -> dict[str, Any]:
         "Input": {"anyOf": [model.input.document for model in models], "examples": [samples.INPUT]},
         "Output": {"anyOf": [dict(model.output) for model in models], "examples": [samples.OUTPUT]},
         "Job": record(**job_fields()) | {"title": "Job", "examples": [samples.COMPLETED]},
-        "Page": record(
-            data={"type": "array", "items": ref("Job")}, next_cursor=or_null(listing.CURSOR_SCHEMA)
-        )
+        "Page": record(data=list_of(ref("Job")), next_cursor=or_null(listing.CURSOR_SCHEMA))
         | {"examples": [{"data": [samples.COMPLETED], "next_cursor": listing.cursor(UUID(samples.JOB_ID))}]},
-        "Timeline": record(data={"type": "array", "items": _ENTRY}) | {"examples": [samples.TIMELINE]},
+        "Timeline": record(data=list_of(_ENTRY)) | {"examples": [samples.TIMELINE]},
     }
 
 
@@ -91,7 +90,7 @@ def job_fields() -> dict[str, Any]:
         | {"description": "As it is sent to the model: with defaults, without what is not used."},
         "output": or_null(ref("Output")) | {"description": "Once it is `completed`."},
         "error": or_null(_error()) | {"description": "Why it `failed` or `expired`."},
-        "warnings": {"type": "array", "items": _WARNING, "description": "What was changed about its input."},
+        "warnings": list_of(_WARNING) | {"description": "What was changed about its input."},
         "external_id": or_null(TEXT) | {"description": "The caller's own name for it."},
         "metadata": OBJECT
         | {"additionalProperties": TEXT, "description": "The caller's own pairs of texts."},

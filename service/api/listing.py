@@ -57,26 +57,26 @@ def listing(raw: bytes) -> Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Which page of a list; of some also whose part of it."""
+class PlainListing:
+    """Which page of a list that cannot be narrowed or, at most, to one tenant."""
 
     before: UUID | None
     limit: int
     tenant_id: UUID | None = None
 
 
-def page_of(raw: bytes) -> Asked:
+def page_of(raw: bytes) -> PlainListing:
     """What the query asks of a list that cannot be narrowed; raises as `listing` does."""
     query = Query(raw, known=("limit", "cursor"))
-    asked = Asked(before=before(query), limit=page_size(query))
+    asked = PlainListing(before=before(query), limit=page_size(query))
     query.check()
     return asked
 
 
-def page_of_log(raw: bytes) -> Asked:
+def page_of_log(raw: bytes) -> PlainListing:
     """The same of a list that can be narrowed to one tenant."""
     query = Query(raw, known=("tenant_id", "limit", "cursor"))
-    asked = Asked(before=before(query), limit=page_size(query), tenant_id=query.id("tenant_id"))
+    asked = PlainListing(before=before(query), limit=page_size(query), tenant_id=query.id("tenant_id"))
     query.check()
     return asked
 

@@ -10,10 +10,11 @@ from service.api.describing import query as parameter
 from service.api.listing import CURSOR, LIMIT, before, page_size
 from service.api.query import Query
 from service.jobs.lifecycle import TOLD_EVENTS
-from service.webhooks.log import Wanted
+from service.webhooks.log import Filter
 from service.webhooks.models import DELIVERY_STATUSES
+from service.webhooks.turn import DISABLED_EVENT
 
-FEED_EVENTS = (*TOLD_EVENTS, "endpoint.disabled")
+FEED_EVENTS = (*TOLD_EVENTS, DISABLED_EVENT)
 _CURSOR = 8
 FEED_CURSOR = {
     "type": "string",
@@ -28,7 +29,7 @@ _LAST_PLACE = 2**63 - 1
 class LogListing:
     """Which deliveries to list, and which page of them."""
 
-    wanted: Wanted
+    wanted: Filter
     before: UUID | None
     limit: int
 
@@ -45,7 +46,7 @@ class FeedListing:
 def log_listing(raw: bytes) -> LogListing:
     """What the query asks for; raises BadRequestError with everything that is wrong with it."""
     query = Query(raw, known=("job_id", "endpoint_id", "status", "limit", "cursor"))
-    wanted = Wanted(
+    wanted = Filter(
         job_id=query.id("job_id"),
         endpoint_id=query.id("endpoint_id"),
         statuses=query.words("status", DELIVERY_STATUSES),

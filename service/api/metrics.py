@@ -3,15 +3,15 @@
 from typing import Any
 
 from litestar import Request, get
-from litestar.response.base import ASGIResponse
 
+from service.api.answer import Answer
 from service.api.parts import Parts
 from service.jobs.gauges import gauges
 from service.telemetry import metrics
 
 
 @get("/metrics")
-async def show_metrics(request: Request[Any, Any, Any]) -> ASGIResponse:
+async def show_metrics(request: Request[Any, Any, Any]) -> Answer:
     """Show what Prometheus scrapes."""
     body = metrics.exposition(await gauges(Parts.of(request).database))
-    return ASGIResponse(body=body, headers={"content-type": metrics.CONTENT_TYPE})
+    return Answer.of_bytes(body, metrics.CONTENT_TYPE)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from litestar import get
 from litestar.params import FromPath
-from litestar.response.base import ASGIResponse
 
+from service.api.answer import Answer
 from service.errors import NotFoundError
 from service.upstream.scripted import FORMATS, PICTURES
 
@@ -16,10 +16,9 @@ _BYTES = {name: (_FOLDER / name).read_bytes() for name in NAMES}
 
 
 @get(f"{PATH}/{{name:str}}", sync_to_thread=False)
-def show_picture(name: FromPath[str]) -> ASGIResponse:
+def show_picture(name: FromPath[str]) -> Answer:
     """Show one of the pictures."""
     if name not in _BYTES:
         raise NotFoundError(f"There is no test picture {name}.")
-    kind = name.partition(".")[2]
-    headers = {"content-type": f"image/{kind}", "cache-control": "public, max-age=86400"}
-    return ASGIResponse(body=_BYTES[name], headers=headers)
+    media_type = f"image/{name.partition('.')[2]}"
+    return Answer.of_bytes(_BYTES[name], media_type, headers={"Cache-Control": "public, max-age=86400"})

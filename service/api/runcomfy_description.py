@@ -15,6 +15,7 @@ from service.api.describing import (
     answer,
     in_path,
     json,
+    list_of,
     query,
     record,
     ref,
@@ -102,7 +103,7 @@ def schemas() -> dict[str, Any]:
     code = {"type": "integer", "minimum": _LEAST_CODE, "description": "An HTTP status and three more digits."}
     return {
         "Model": model | {"examples": [_MODEL]},
-        "Models": record(data={"type": "array", "items": ref("Model")}) | {"examples": [{"data": [_MODEL]}]},
+        "Models": record(data=list_of(ref("Model"))) | {"examples": [{"data": [_MODEL]}]},
         "RunComfyTaken": record(request_id=ID, **urls, cancel_url=URL) | {"examples": [_TAKEN]},
         "RunComfyStatus": status | {"examples": [_STATUS]},
         "RunComfyResult": result | {"examples": [_RESULT]},

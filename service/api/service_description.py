@@ -2,12 +2,22 @@
 
 from typing import Any
 
-from service.api.describing import OBJECT, TEXT, answer, open_call, record
+from service.api.describing import OBJECT, TEXT, answer, in_path, open_call, record
+from service.api.pictures import NAMES, PATH
+from service.upstream.scripted import FORMATS
 
 
 def paths() -> dict[str, Any]:
     """All paths."""
+    pictures = {f"image/{form}": {"schema": {"type": "string", "format": "binary"}} for form in FORMATS}
+    picture = {"description": "The picture, the same for everybody.", "content": pictures}
     return {
+        f"{PATH}/{{name}}": {
+            "get": open_call(
+                "Show a picture that jobs of test keys come to", {"200": picture}, refused=[404]
+            ),
+            "parameters": [in_path("name", "Which of them.", {"enum": list(NAMES)})],
+        },
         "/health/live": {
             "get": open_call("Whether the process lives", {"200": answer("It does.", "Health")})
         },

@@ -13,6 +13,7 @@ from service.api.describing import (
     call,
     header,
     in_path,
+    list_of,
     or_null,
     query,
     record,
@@ -99,7 +100,7 @@ def schemas() -> dict[str, Any]:
         "Tenant": shown,
         "NewTenant": record(**tenant, signing_secret=_SIGNING_SECRET),
         "Tenants": _page("Tenant"),
-        "AuditLog": record(data={"type": "array", "items": change}, next_cursor=or_null(TEXT)),
+        "AuditLog": record(data=list_of(change), next_cursor=or_null(TEXT)),
     }
 
 
@@ -167,7 +168,7 @@ def _between(least: int, most: int) -> dict[str, Any]:
 
 
 def _page(schema: str) -> dict[str, Any]:
-    return record(data={"type": "array", "items": ref(schema)}, next_cursor=or_null(TEXT))
+    return record(data=list_of(ref(schema)), next_cursor=or_null(TEXT))
 
 
 _SECRET_KEY = {

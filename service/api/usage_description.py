@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.api.describing import TEXT, answer, call, record
+from service.api.describing import COUNT, TEXT, answer, call, list_of, record
 from service.api.usage import DESCRIBED
 from service.jobs.store.usage import BYS
 from service.jobs.usage import OUTCOMES
@@ -15,9 +15,8 @@ def paths() -> dict[str, Any]:
             "get": call(
                 "Show what was used: jobs by outcome, cost, uncertain charges",
                 {"200": answer("What ended on these days, by day or by model, and in all.", "Usage")},
-                refused=(400,),
+                parameters=DESCRIBED,
             )
-            | {"parameters": DESCRIBED}
         }
     }
 
@@ -29,17 +28,16 @@ def schemas() -> dict[str, Any]:
         "Usage": record(
             **{"from": _DAY, "to": _DAY},
             by={"enum": list(BYS)},
-            data={"type": "array", "items": {"oneOf": [by_day, by_model]}},
+            data=list_of({"oneOf": [by_day, by_model]}),
             total=record(**_SUMS),
         )
     }
 
 
 _DAY = {"type": "string", "format": "date", "examples": ["2026-01-31"]}
-_COUNT = {"type": "integer", "minimum": 0}
 _SUMS = {
-    "jobs": record(**{str(status): _COUNT for status in OUTCOMES}),
+    "jobs": record(**{str(status): COUNT for status in OUTCOMES}),
     "cost_usd": {"type": "number", "minimum": 0, "description": "As far as the upstream has told it."},
-    "uncertain_charges": _COUNT
+    "uncertain_charges": COUNT
     | {"description": "Of these jobs, those that may have been charged without anybody knowing how much."},
 }

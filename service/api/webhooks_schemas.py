@@ -3,7 +3,7 @@
 from typing import Any
 
 from service.api import log_listing
-from service.api.describing import COUNT, ID, OBJECT, TEXT, TIME, or_null, record, ref
+from service.api.describing import COUNT, ID, OBJECT, TEXT, TIME, list_of, or_null, record, ref
 from service.jobs.lifecycle import TOLD_EVENTS
 from service.tenants.keys import MODES
 from service.webhooks.endpoint import BREAKER_STATES, MOST_COUNTED, STATUSES
@@ -33,23 +33,21 @@ def schemas(forms: Forms) -> dict[str, Any]:
         "Replay": REPLAY.document,
         "Endpoint": endpoint,
         "NewEndpoint": record(**endpoint["properties"], secret=_SECRET),
-        "Endpoints": record(data={"type": "array", "items": ref("Endpoint")}),
-        "NewSecret": record(**secret, previous={"type": "array", "items": _ENDS}),
-        "OwnSecret": record(**secret, previous={"type": "array", "items": record(**secret)}),
+        "Endpoints": record(data=list_of(ref("Endpoint"))),
+        "NewSecret": record(**secret, previous=list_of(_ENDS)),
+        "OwnSecret": record(**secret, previous=list_of(record(**secret))),
         "Trial": _trial(),
         "Replayed": record(replayed={"type": "integer", "minimum": 0, "maximum": MOST_REPLAYED}),
         "Delivery": delivery,
-        "DeliveryWithAttempts": record(
-            **delivery["properties"], attempts={"type": "array", "items": _attempt()}
-        ),
-        "Deliveries": record(data={"type": "array", "items": ref("Delivery")}, next_cursor=or_null(TEXT)),
+        "DeliveryWithAttempts": record(**delivery["properties"], attempts=list_of(_attempt())),
+        "Deliveries": record(data=list_of(ref("Delivery")), next_cursor=or_null(TEXT)),
         "FeedEvent": event,
         "Feed": record(
-            data={"type": "array", "items": ref("FeedEvent")},
+            data=list_of(ref("FeedEvent")),
             next_cursor=log_listing.FEED_CURSOR,
             has_more={"type": "boolean"},
         ),
-        "WebhookKeys": record(keys={"type": "array", "items": jwk}),
+        "WebhookKeys": record(keys=list_of(jwk)),
     }
 
 
@@ -58,7 +56,7 @@ def _endpoint() -> dict[str, Any]:
     return record(
         id=ID,
         url=TEXT,
-        events={"type": "array", "items": {"enum": list(TOLD_EVENTS)}},
+        events=list_of({"enum": list(TOLD_EVENTS)}),
         description=TEXT,
         signing={"enum": list(SIGNINGS)},
         mode={"enum": list(MODES)},

@@ -59,9 +59,9 @@ class Model:
     base_price_usd: float | None = None
     price_unit: str | None = None
 
-    def prepare(self, value: object, *, at: str = "/input") -> Prepared | Refused:
-        """`at` is the pointer to the input in what the caller sent; warnings point into the job."""
-        faults = self.input.faults(value, at=at)
+    def prepare(self, value: object) -> Prepared | Refused:
+        """Pointers begin at the job that has it as its input."""
+        faults = self.input.faults(value, at="/input")
         if faults or not isinstance(value, dict):
             return Refused(tuple(faults))
         prepared = self.input.filled(value)

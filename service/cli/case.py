@@ -1,6 +1,5 @@
 """The whole story of a job, on a screen and as JSON."""
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -8,10 +7,12 @@ import msgspec
 from rich.text import Text
 
 from service.cli import console
+from service.clock import moment
 from service.jobs import view
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.jobs.oversight import Case
+from service.webhooks import log
 
 _STYLES = {Status.COMPLETED: "bold green", Status.FAILED: "bold red", Status.EXPIRED: "bold red"}
 
@@ -23,7 +24,10 @@ def document(case: Case, *, public_url: str) -> dict[str, Any]:
         "job": view.document(case.job, public_url=public_url),
         "work": _work(case.job),
         "timeline": [view.entry(happened) for happened in case.timeline],
-        "deliveries": [_plain(asdict(delivery)) for delivery in case.deliveries],
+        "deliveries": [
+            log.document(delivery) | {"attempts": [log.attempt(one) for one in tried]}
+            for delivery, tried in case.deliveries
+        ],
     }
 
 
@@ -38,14 +42,14 @@ def tell(case: Case) -> None:
         )
     )
     shown = {
-        "created": view.moment(job.created_at),
-        "expires": view.moment(job.expires_at),
+        "created": moment(job.created_at),
+        "expires": moment(job.expires_at),
         "external id": job.external_id,
         "retry of": job.retry_of,
         "waiting for": job.waiting_for,
         "queue position": job.queue_position,
         "cancel": job.cancel_outcome,
-        "deleted": view.moment(job.deleted_at),
+        "deleted": moment(job.deleted_at),
         "input": _line(job.input),
         "output": job.output and _line(job.output),
         "error": job.error and _line(job.error),
@@ -58,7 +62,7 @@ def tell(case: Case) -> None:
         (
             (
                 entry.sequence,
-                view.moment(entry.at),
+                moment(entry.at),
                 _after(entry.at, job.created_at),
                 entry.type,
                 _line(entry.data) if entry.data else "",
@@ -67,22 +71,22 @@ def tell(case: Case) -> None:
         ),
     )
     console.out.print("\nDeliveries" if case.deliveries else "\nNo deliveries", style="bold")
-    for delivery in case.deliveries:
-        waits = f", due {view.moment(delivery.due_at)}" if delivery.status == "pending" else ""
+    for delivery, tried in case.deliveries:
+        waits = f", due {moment(delivery.due_at)}" if delivery.status == "pending" else ""
         why = f" ({delivery.reason})" if delivery.reason else ""
         console.out.print(f"{delivery.type} to {delivery.url}: {delivery.status}{why}{waits}")
         console.listing(
             ("", "AT", "AFTER", "STATUS", "MS", "ERROR"),
             (
                 (
-                    tried.number,
-                    view.moment(tried.at),
-                    _after(tried.at, delivery.created_at),
-                    tried.status_code,
-                    tried.latency_ms,
-                    tried.error,
+                    one.number,
+                    moment(one.at),
+                    _after(one.at, delivery.created_at),
+                    one.status_code,
+                    one.latency_ms,
+                    one.error,
                 )
-                for tried in delivery.attempts
+                for one in tried
             ),
         )
 
@@ -94,9 +98,9 @@ def _work(job: Job) -> dict[str, Any]:
         "submits": job.submits,
         "unconfirmed": job.unconfirmed,
         "owner": job.owner,
-        "lease_until": view.moment(job.lease_until),
+        "lease_until": moment(job.lease_until),
         "epoch": job.epoch,
-        "due_at": view.moment(job.due_at) if job.status is Status.ACCEPTED else None,
+        "due_at": moment(job.due_at) if job.status is Status.ACCEPTED else None,
     }
 
 
@@ -106,16 +110,3 @@ def _line(value: object) -> str:
 
 def _after(at: datetime, begin: datetime) -> str:
     return f"+{(at - begin).total_seconds():.3f} s"
-
-
-def _plain(value: Any) -> Any:
-    """Times as they are written everywhere, ids as text."""
-    match value:
-        case dict():
-            return {name: _plain(part) for name, part in value.items()}
-        case list() | tuple():
-            return [_plain(part) for part in value]
-        case datetime():
-            return view.moment(value)
-        case _:
-            return value

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,7 @@ from service.cli import console
 from service.cli.failures import CommandError
 from service.cli.postgres import explained
 from service.cli.sealed import TABLES
-from service.database import Database, api_role, head, sealed
+from service.database import Database, api_role, head, sealed, version
 from service.queue import Bell
 from service.settings import PREFIX, Settings
 from service.tenants import store, tokens
@@ -40,8 +40,6 @@ _SERVER = text(
     "SELECT current_setting('server_version'), current_setting('server_version_num'), current_user"
 )
 _ROLE = text("SELECT current_user")
-_HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
-_VERSION = text("SELECT version_num FROM alembic_version")
 
 
 class Health(StrEnum):
@@ -97,10 +95,10 @@ async def _reached(name: str, url: str) -> Finding:
     try:
         with explained(url, name=name):
             async with _one_connection(url) as database, database.statement() as connection:
-                version, number, role = (await connection.execute(_SERVER)).one()
+                release, number, role = (await connection.execute(_SERVER)).one()
     except CommandError as error:
         return Finding(check, Health.BAD, str(error), f"check {PREFIX}{name}, and that it runs")
-    found = f"version {version}, as role {role}"
+    found = f"version {release}, as role {role}"
     if int(number) < OLDEST_POSTGRES * 10_000:
         return Finding(check, Health.BAD, found, f"needs Postgres {OLDEST_POSTGRES} or newer; tested on 18")
     return Finding(check, Health.GOOD, found)
@@ -109,19 +107,13 @@ async def _reached(name: str, url: str) -> Finding:
 async def _schema(database: Database) -> Finding:
     wanted = head()
     async with database.statement() as connection:
-        version = None
-        if (await connection.execute(_HAS_VERSION)).scalar():
-            version = (await connection.execute(_VERSION)).scalar()
-    if version is None or version < wanted:
-        return Finding(
-            "schema",
-            Health.BAD,
-            f"is {version or 'missing'}, and {wanted} is needed",
-            "run edit-jobs migrate",
-        )
-    if version > wanted:
-        return Finding("schema", Health.ODD, f"is {version}, newer than this program's {wanted}", "deploy it")
-    return Finding("schema", Health.GOOD, f"is {version}")
+        found = await version(connection)
+    if found is None or found < wanted:
+        said = f"is {found or 'missing'}, and {wanted} is needed"
+        return Finding("schema", Health.BAD, said, "run edit-jobs migrate")
+    if found > wanted:
+        return Finding("schema", Health.ODD, f"is {found}, newer than this program's {wanted}", "deploy it")
+    return Finding("schema", Health.GOOD, f"is {found}")
 
 
 async def _secrets(database: Database, settings: Settings) -> Finding:
@@ -173,7 +165,7 @@ async def _account(database: Database) -> Finding:
 
 async def _redis(settings: Settings) -> list[Finding]:
     bell = Bell(settings.redis_url)
-    reachable = await _in_time(bell.is_reachable(), otherwise=False)
+    reachable = await bell.is_reachable(within=PATIENCE_SECONDS)
     await bell.close()
     if reachable:
         return [Finding("Redis", Health.GOOD, "answers")]
@@ -227,14 +219,6 @@ async def _public_url(settings: Settings) -> list[Finding]:
         return [Finding("PUBLIC_URL", Health.GOOD, f"{url} leads to the API")]
     todo = "callers are told URLs that begin with it: start the API, or check it from where they are"
     return [Finding("PUBLIC_URL", Health.ODD, f"{url} does not lead to the API from here", todo)]
-
-
-async def _in_time(work: Awaitable[bool], *, otherwise: bool) -> bool:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await work
-    except TimeoutError:
-        return otherwise
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from service.database import Database
 from service.database.sealed import reseal
 from service.encryption import Vault
-from service.tenants.tokens import TOKENS
+from service.tenants.models import TOKENS
 from service.webhooks.secrets import SECRETS
 from service.webhooks.service_keys import KEYS
 

@@ -6,9 +6,9 @@ trips and says that nothing else belongs to it. The API connects as a role of it
 Postgres from faults of ours.
 """
 
-from service.database.driver import Driver, run, take_lock
+from service.database.driver import Driver, run
 from service.database.engine import AnyConnection, Connection, Database
-from service.database.migrations import UnknownVersionError, head, migrate, unmigrate
+from service.database.migrations import UnknownVersionError, head, migrate, unmigrate, version
 from service.database.outage import is_outage
 
 __all__ = [
@@ -21,6 +21,6 @@ __all__ = [
     "is_outage",
     "migrate",
     "run",
-    "take_lock",
     "unmigrate",
+    "version",
 ]

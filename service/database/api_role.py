@@ -14,6 +14,7 @@ import asyncpg
 from sqlalchemy import URL, make_url, text
 
 from service.database.engine import Connection, Database
+from service.database.locks import API_ROLES
 
 GROUP = "edit_jobs_api"
 
@@ -21,8 +22,6 @@ _IS_WALLED = text("SELECT row_security_active('jobs')")
 _IS_MEMBER = text(f"SELECT pg_has_role('{GROUP}', 'USAGE')")
 _ITERATIONS = 4096
 _WITH_PASSWORD = re.compile(r"PASSWORD '[^']*'")
-# Any number: what counts is that everybody who makes the role asks for the same one.
-_LOCK = 7_346_012
 
 
 class NotAdmittedError(Exception):
@@ -45,7 +44,7 @@ async def admit(database_url: str, api_url: str) -> bool:
     database = Database(database_url, connections=1)
     try:
         async with database.driver() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute(f"SELECT pg_advisory_xact_lock({API_ROLES})")
             if missing := await _statement(connection, api):
                 try:
                     await connection.execute(missing)

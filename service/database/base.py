@@ -37,6 +37,10 @@ class Base(DeclarativeBase):
     }
 
 
+NOW = "coalesce(CAST(:now AS timestamptz), clock_timestamp())"
+"""The time that due times are compared with: Postgres's, or a test's."""
+
+
 def quoted(words: Iterable[StrEnum | str]) -> str:
     """The words as an SQL list, in a fixed order: `'a', 'b'`."""
     return ", ".join(f"'{word}'" for word in words)

@@ -57,11 +57,6 @@ class Driver:
             await self._connection.execute(how)
 
 
-async def take_lock(connection: AsyncConnection | Driver, sql: str) -> None:
-    """Take a lock until the transaction ends, best as its first statement."""
-    await run(connection, sql)
-
-
 async def run(connection: AsyncConnection | Driver, sql: str) -> None:
     """Run a statement without parameters and answer."""
     if isinstance(connection, Driver):

@@ -7,10 +7,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 if TYPE_CHECKING:
     from alembic.config import Config
 
 FOLDER = Path(__file__).parents[2] / "migrations"
+
+_HAS_VERSION = text("SELECT to_regclass('alembic_version') IS NOT NULL")
+_VERSION = text("SELECT version_num FROM alembic_version")
 
 
 class UnknownVersionError(Exception):
@@ -46,6 +52,14 @@ def head() -> str:
     version = ScriptDirectory(str(FOLDER)).get_current_head()
     assert version is not None, "there is no migration"
     return version
+
+
+async def version(connection: AsyncConnection) -> str | None:
+    """The version that the database is at; None where nothing was migrated yet."""
+    if not (await connection.execute(_HAS_VERSION)).scalar():
+        return None
+    found: str | None = (await connection.execute(_VERSION)).scalar()
+    return found
 
 
 def _config(url: str) -> "Config":

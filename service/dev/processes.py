@@ -24,7 +24,6 @@ PORTS = range(20_000, 32_768)  # from there on the kernel, as a rule, hands port
 
 # The kernel takes the end of the thread that forked for the parent's death: so one thread forks, and stays.
 _forker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fork")
-_reservations: list[socket.socket] = []
 
 
 class ProcessError(Exception):
@@ -59,11 +58,11 @@ def reserve_port() -> int:
             # First as one who shares with nobody: what another process has reserved is refused only so.
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-            reservation = socket.socket()
-            _reservations.append(reservation)
-            reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            reservation.bind(("127.0.0.1", port))
-            return port
+            with socket.socket() as reservation:
+                reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                reservation.bind(("127.0.0.1", port))
+                reservation.detach()  # so that nothing closes it
+                return port
     raise ProcessError(f"no free port was found from {PORTS.start} to {PORTS.stop - 1}")
 
 

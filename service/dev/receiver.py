@@ -139,17 +139,9 @@ async def running(
         yield url
 
 
-def run(
-    secrets: Iterable[str] = (),
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    on_delivery: Callable[[Delivery], object] = lambda _: None,
-    announce: Callable[[str], object] = lambda _: None,
-) -> None:
-    """A receiver as this process, until SIGINT or SIGTERM; `announce` gets its URL once it listens."""
-    receiver = Receiver(secrets, on_delivery=on_delivery)
-    serve_until_signalled(running(receiver, host=host, port=port), announce=announce)
+def run(*, port: int) -> None:
+    """A receiver as this process, until SIGINT or SIGTERM."""
+    serve_until_signalled(running(port=port))
 
 
 def _verifier_class() -> Callable[[str], Verifier]:

@@ -33,7 +33,7 @@ async def serving(application: web.Application, *, host: str, port: int) -> Asyn
 
 
 def serve_until_signalled(
-    server: AbstractAsyncContextManager[str], *, announce: Callable[[str], object]
+    server: AbstractAsyncContextManager[str], *, announce: Callable[[str], object] = lambda url: None
 ) -> None:
     """Block until SIGINT or SIGTERM; `announce` is called with the base URL once it listens."""
 

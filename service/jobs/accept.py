@@ -6,9 +6,9 @@ the job is there, and the caller is told just that: asking again could pay twice
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
+from service.bell import Bell
 from service.clock import Clock
 from service.database import Database
 from service.ids import uuid7
@@ -21,13 +21,6 @@ from service.jobs.storing import Storing, Times, store_alone
 from service.telemetry import metrics
 from service.tenants.tenant import Tenant
 from service.webhooks.store import Progress
-
-
-class Bell(Protocol):
-    """What tells the workers that there is something to do."""
-
-    def ring(self) -> None:
-        """Never fails and never waits: a bell that was not heard costs a moment, not a job."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
+from service.bell import Bell
 from service.clock import Clock
 from service.database import Database, is_outage
 from service.errors import NotFoundError, ServiceError, UnavailableError
 from service.ids import uuid7
 from service.jobs import reading
-from service.jobs.accept import Acceptance, Bell, stored
+from service.jobs.accept import Acceptance, stored
 from service.jobs.backlog import Backlog, full
 from service.jobs.idempotency import check_same
 from service.jobs.job import Job

@@ -8,11 +8,11 @@ from collections import Counter
 from typing import assert_never
 from uuid import UUID
 
+from service.bell import Bell
 from service.clock import Clock
 from service.database import Connection, Database
 from service.errors import NotCancellableError
 from service.jobs import telling
-from service.jobs.accept import Bell
 from service.jobs.job import Job
 from service.jobs.lifecycle import CANCEL, Status
 from service.jobs.moved import tell_of

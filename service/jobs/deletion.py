@@ -11,7 +11,7 @@ from service.database import Database
 from service.errors import NotDeletableError, NotFoundError
 from service.jobs.store import deletion, reads
 from service.tenants.tenant import Tenant
-from service.webhooks import erasure
+from service.webhooks.store import erasure
 
 
 async def delete(database: Database, tenant: Tenant, job_id: UUID, *, clock: Clock) -> None:

@@ -4,17 +4,16 @@ The input itself is checked by its model; the caller hears of the faults of both
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from service import catalogue
 from service.catalogue import DEFAULT_MODEL, Prepared, Refused
+from service.errors import InvalidInputError
 from service.jobs.lifecycle import END_EVENTS, TOLD_EVENTS
 from service.jobs.models import ON_UNCONFIRMED, PRIORITIES
 from service.jobs.request import Request
 from service.schema import Schema
-from service.schema.faults import invalid
-from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, check_url, usual_form
+from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, url_fault, usual_form
 
 SHORTEST_LIFE, LONGEST_LIFE = 10, 604_800
 """Seconds that `expires_in` can be."""
@@ -25,20 +24,10 @@ class Envelope:
 
     def __init__(self, *, allowed_networks: Sequence[IPNetwork], default_expires_in: int) -> None:
         """`allowed_networks` are the private ones that a `callback_url` may be in."""
-
-        # A backend names the same URL for job after job, and parsing it costs as much as all other checks.
-        @lru_cache(maxsize=1024)
-        def why_not(url: str) -> str | None:
-            try:
-                check_url(url, allowed=allowed_networks)
-            except ValueError as reason:
-                return f"cannot be called: {reason}"
-            return None
-
         document = _document(
             sorted(catalogue.known()), default_expires_in, url_pattern=usual_form(allowed_networks)
         )
-        self.schema = Schema(document, formats={"callback-url": why_not})
+        self.schema = Schema(document, formats={"callback-url": url_fault(allowed_networks)})
 
     def read(self, body: object) -> Request:
         """The request in a decoded body; raises InvalidInputError with every fault of it."""
@@ -47,7 +36,7 @@ class Envelope:
         if isinstance(prepared, Refused):
             faults += prepared.faults
         if faults or not isinstance(body, dict) or not isinstance(prepared, Prepared):
-            raise invalid(faults)
+            raise InvalidInputError.of(faults)
         given = self.schema.filled(body)
         return Request(
             model=given["model"],

@@ -9,11 +9,12 @@ import re
 
 import msgspec
 
+from service.bell import Bell
 from service.clock import Clock
 from service.database import Database
 from service.errors import BadRequestError, IdempotencyKeyReusedError
 from service.jobs import reading
-from service.jobs.accept import Acceptance, Bell, accept_unless_there
+from service.jobs.accept import Acceptance, accept_unless_there
 from service.jobs.request import Request
 from service.jobs.store import reads
 from service.jobs.store.accept import Once

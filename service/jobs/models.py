@@ -23,13 +23,14 @@ OVERDUE = "deadline"
 """What an accepted job waits for whose deadline is over: nothing but its end. Nobody is told this word."""
 
 
-def _in_life_order(states: frozenset[Status]) -> str:
-    return quoted(status for status in Status if status in states)
+def states(wanted: frozenset[Status]) -> str:
+    """The states as an SQL list, in the order of a job's life."""
+    return quoted(status for status in Status if status in wanted)
 
 
-_ENDED = f"status IN ({_in_life_order(ENDS)})"
-_UNDER_WAY = f"status IN ({_in_life_order(UNDER_WAY)})"
-_AT_UPSTREAM = f"status IN ({_in_life_order(AT_UPSTREAM)})"
+_ENDED = f"status IN ({states(ENDS)})"
+_UNDER_WAY = f"status IN ({states(UNDER_WAY)})"
+_AT_UPSTREAM = f"status IN ({states(AT_UPSTREAM)})"
 _READY = "status = 'accepted' AND waiting_for IS NULL"
 _PUT_BACK = f"status = 'accepted' AND waiting_for <> '{OVERDUE}'"
 _EMPTY = (
@@ -160,8 +161,8 @@ class JobRow(Base):
         Index("ix_jobs_expiring", "expires_at", postgresql_where="status = 'accepted'"),
         Index("ix_jobs_cancel_due", "cancel_due_at", postgresql_where="cancel_due_at IS NOT NULL"),
         Index("ix_jobs_cost_due", "cost_due_at", postgresql_where="cost_due_at IS NOT NULL"),
-        # What was used between two days.
-        # The rest is all that usage needs: rows hold pictures' prompts, and a million of them would be read.
+        # What was used between two days, with all that this needs: rows hold prompts, and a million of them
+        # would be read.
         Index(
             "ix_jobs_usage",
             "tenant_id",

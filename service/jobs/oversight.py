@@ -14,8 +14,8 @@ from service.jobs.store.reads import Entry
 from service.jobs.waiting import Line
 from service.tenants import store as tenants
 from service.tenants.tenant import Tenant
-from service.webhooks import history
-from service.webhooks.history import Delivery
+from service.webhooks import log
+from service.webhooks.log import Delivery, Tried
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Case:
     tenant: str
     job: Job
     timeline: list[Entry]
-    deliveries: list[Delivery]
+    deliveries: list[tuple[Delivery, list[Tried]]]
 
 
 async def newest(
@@ -58,5 +58,5 @@ async def case(database: Database, job_id: UUID, *, line: Line) -> Case:
             tenant=(await tenants.find(connection, str(tenant.id))).name,
             job=await waiting.placed(connection, tenant, job, line=line),
             timeline=await reads.timeline(connection, tenant, job_id),
-            deliveries=await history.of_job(connection, tenant, job_id),
+            deliveries=await log.of_job(connection, tenant, job_id),
         )

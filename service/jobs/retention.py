@@ -20,7 +20,7 @@ from service.database import Database, is_outage
 from service.ids import CLOCKS_APART, first_of
 from service.jobs.store import pruning as store
 from service.telemetry import log
-from service.webhooks import pruning as telling
+from service.webhooks.store import pruning as telling
 
 JOBS_AT_ONCE = 100
 ROWS_AT_ONCE = 500

@@ -7,11 +7,12 @@ from uuid import UUID
 
 from asyncpg import ForeignKeyViolationError
 
+from service.bell import Bell
 from service.clock import Clock
 from service.database import Database
 from service.errors import NotFoundError, NotRetryableError
 from service.jobs import reading
-from service.jobs.accept import Acceptance, Bell, accept_unless_there
+from service.jobs.accept import Acceptance, accept_unless_there
 from service.jobs.job import Job
 from service.jobs.lifecycle import ENDS, Status
 from service.jobs.models import PRIORITIES

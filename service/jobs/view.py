@@ -11,8 +11,6 @@ from service.jobs.models import OVERDUE, PRIORITIES
 from service.jobs.store.reads import Entry
 from service.webhooks.store import Progress
 
-__all__ = ["document", "entry", "moment", "told"]
-
 
 def document(job: Job, *, public_url: str, delivery: Progress | None = None) -> dict[str, Any]:
     """The job as it is answered. `public_url` is the base of the URLs in it, without a slash at the end."""
@@ -49,7 +47,7 @@ def told(job: Job, *, public_url: str) -> dict[str, Any]:
     """The `data` of a webhook about the newest entry of the job's timeline."""
     shown = document(job, public_url=public_url)
     del shown["input"], shown["delivery"]
-    return shown | {"sequence": job.sequence, "tenant_id": str(job.tenant_id), "mode": job.mode}
+    return shown | {"sequence": job.sequence, "tenant_id": str(job.tenant_id)}
 
 
 def entry(happened: Entry) -> dict[str, Any]:

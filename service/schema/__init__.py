@@ -13,7 +13,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from service.errors import Fault
+from service.errors import Fault, InvalidInputError
 from service.schema.storable import Path, UnreadableError, is_storable, unstorable
 from service.schema.wording import NOT_BLANK, Reason, worded
 
@@ -66,6 +66,12 @@ class Schema:
         faults = list(dict.fromkeys(Fault(_pointer(at, path), message) for path, message in found))
         more += max(0, len(faults) - MOST_FAULTS)
         return [*faults[:MOST_FAULTS], Fault(at, f"has {more:,} more faults")] if more else faults
+
+    def read(self, value: object) -> dict[str, Any]:
+        """The object with its defaults filled in, if it is valid; else raises InvalidInputError."""
+        if (faults := self.faults(value)) or not isinstance(value, dict):
+            raise InvalidInputError.of(faults)
+        return self.filled(value)
 
     def filled(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """A valid object with the defaults of its fields filled in, in the schema's order."""

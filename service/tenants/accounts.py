@@ -2,13 +2,10 @@
 
 from uuid import UUID
 
-from sqlalchemy import text
-
 from service.database import Connection
+from service.database.locks import take_named
 from service.encryption import Vault
 from service.tenants import audit, store, tokens
-
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('account of ' || :tenant, 0))")
 
 
 async def entrust(
@@ -18,7 +15,7 @@ async def entrust(
 
     Raises NotFoundError.
     """
-    await connection.execute(_ONE_AT_A_TIME, {"tenant": str(tenant_id)})
+    await take_named(connection, f"account of {tenant_id}")
     is_new = (await store.one(connection, tenant_id)).account is None
     await tokens.put(connection, vault, tenant_id, token=token, max_in_flight=max_in_flight)
     await audit.record(
@@ -32,7 +29,7 @@ async def entrust(
 
 async def withdraw(connection: Connection, tenant_id: UUID, *, actor: str) -> None:
     """Let the tenant use the platform's account again; again is no error. Raises NotFoundError."""
-    await connection.execute(_ONE_AT_A_TIME, {"tenant": str(tenant_id)})
+    await take_named(connection, f"account of {tenant_id}")
     if (await store.one(connection, tenant_id)).account is None:
         return
     await tokens.remove(connection, tenant_id)

@@ -5,17 +5,14 @@ Postgres refuses that for everybody, by a trigger. No entry holds a secret.
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import insert, select
 
 from service.database import Connection
 from service.ids import uuid7
-from service.tenants.models import AuditRow, TenantRow
-
-ENTRIES = cast("Table", AuditRow.__table__)
-TENANTS = cast("Table", TenantRow.__table__)
+from service.tenants.models import AUDIT_LOG, TENANTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +42,7 @@ async def record(
     `action` is a subject and a participle: `key.revoked`.
     """
     await connection.execute(
-        insert(ENTRIES).values(id=uuid7(), tenant_id=tenant_id, actor=actor, action=action, data=data or {})
+        insert(AUDIT_LOG).values(id=uuid7(), tenant_id=tenant_id, actor=actor, action=action, data=data or {})
     )
 
 
@@ -53,7 +50,7 @@ async def page(
     connection: Connection, *, tenant_id: UUID | None = None, before: UUID | None = None, limit: int
 ) -> list[Entry]:
     """The newest changes, of all tenants or of one, of those older than `before`."""
-    seen = ENTRIES.c
+    seen = AUDIT_LOG.c
     query = (
         select(
             seen.id,

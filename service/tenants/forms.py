@@ -1,11 +1,10 @@
 """The bodies of calls about keys and tenants: each is checked and documented by one JSON Schema."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from service.clock import read_moment
 from service.schema import Schema
-from service.schema.faults import invalid
+from service.schema.forms import TIMES, form
 from service.tenants.issuing import Wish
 from service.tenants.keys import MODES, SCOPES, Mode
 from service.tenants.store import LIMITS, NAME_LENGTH
@@ -26,7 +25,7 @@ class Change:
 
 def read_wish(body: object, *, usual: Mode) -> Wish:
     """The key that is asked for, of the `usual` mode where none is said. Raises InvalidInputError."""
-    given = _read(WISH, body)
+    given = WISH.read(body)
     expires_at = given["expires_at"] and read_moment(given["expires_at"])
     mode = given.get("mode", usual)
     return Wish(name=given["name"], mode=mode, scopes=given["scopes"], expires_at=expires_at)
@@ -34,34 +33,19 @@ def read_wish(body: object, *, usual: Mode) -> Wish:
 
 def read_tenant(body: object) -> tuple[str, dict[str, int]]:
     """The name and the limits of a new tenant."""
-    given = _read(TENANT, body)
+    given = TENANT.read(body)
     return given["name"], given["limits"]
 
 
 def read_change(body: object) -> Change:
-    given = _read(CHANGE, body)
+    given = CHANGE.read(body)
     return Change(given.get("name"), given.get("disabled"), given.get("limits", {}))
 
 
 def read_token(body: object) -> tuple[str, int]:
     """The token, and how many jobs may be in flight with it."""
-    given = _read(TOKEN, body)
+    given = TOKEN.read(body)
     return given["token"], given["max_in_flight"]
-
-
-def _read(schema: Schema, body: object) -> dict[str, Any]:
-    if (faults := schema.faults(body)) or not isinstance(body, dict):
-        raise invalid(faults)
-    return schema.filled(body)
-
-
-def _why_no_time(text: str) -> str | None:
-    return None if read_moment(text) else "must be a time like 2026-01-31T18:00:00Z"
-
-
-def _object(title: str, *, required: tuple[str, ...] = (), **fields: Any) -> dict[str, Any]:
-    document = {"type": "object", "title": title, "additionalProperties": False, "properties": fields}
-    return document | ({"required": list(required)} if required else {})
 
 
 _MEANINGS = {
@@ -91,7 +75,7 @@ _TENANTS_NAME = {
     "examples": ["shop"],
 }
 WISH = Schema(
-    _object(
+    form(
         "Request for a key",
         required=("scopes",),
         name={
@@ -123,13 +107,13 @@ WISH = Schema(
             "enum": list(MODES),
         },
     ),
-    formats={"date-time": _why_no_time},
+    formats=TIMES,
 )
 TENANT = Schema(
-    _object("A new tenant", required=("name",), name=_TENANTS_NAME, limits=_LIMITS | {"default": {}})
+    form("A new tenant", required=("name",), name=_TENANTS_NAME, limits=_LIMITS | {"default": {}})
 )
 CHANGE = Schema(
-    _object(
+    form(
         "A change of a tenant",
         name=_TENANTS_NAME,
         disabled={
@@ -140,7 +124,7 @@ CHANGE = Schema(
     )
 )
 TOKEN = Schema(
-    _object(
+    form(
         "A token of the upstream",
         required=("token", "max_in_flight"),
         token={

@@ -6,23 +6,18 @@ Who calls these decides whose keys they are; of a key only its hash and its begi
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, func, insert, or_, select, update
 
 from service.clock import moment
 from service.database import Connection
+from service.database.locks import take_named
 from service.errors import AlreadyExpiredError, InvalidInputError, LimitReachedError, NotFoundError
 from service.ids import uuid7
 from service.tenants import audit, keys
-from service.tenants.models import ApiKeyRow, TenantRow
-
-KEYS = cast("Table", ApiKeyRow.__table__)
-TENANTS = cast("Table", TenantRow.__table__)
-
-# Two that come at the same moment are not both the last one.
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('api_keys ' || :tenant, 0))")
+from service.tenants.models import KEYS, TENANTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +57,8 @@ async def issue(connection: Connection, tenant_id: UUID, wish: Wish, *, actor: s
     if unknown or not wish.scopes:
         detail = f"There is no scope {unknown[0]}." if unknown else "A key needs a scope."
         raise InvalidInputError(f"{detail} Scopes are: {', '.join(keys.SCOPES)}.")
-    await connection.execute(_ONE_AT_A_TIME, {"tenant": str(tenant_id)})
+    # Two that come at the same moment are not both the last one.
+    await take_named(connection, f"api_keys {tenant_id}")
     most, live = (
         await connection.execute(
             select(TENANTS.c.max_keys, select(func.count()).where(*_live(tenant_id)).scalar_subquery()).where(
@@ -170,7 +166,14 @@ def _live(tenant_id: UUID) -> tuple[ColumnElement[bool], ...]:
 
 
 def _records() -> Select[Any]:
-    columns = (KEYS.c.name, KEYS.c.prefix, KEYS.c.mode, KEYS.c.scopes, KEYS.c.created_at, KEYS.c.expires_at)
+    columns = (
+        KEYS.c.name,
+        KEYS.c.prefix,
+        KEYS.c.mode,
+        KEYS.c.scopes,
+        KEYS.c.created_at,
+        KEYS.c.expires_at,
+    )
     return select(
         KEYS.c.id,
         KEYS.c.tenant_id,

@@ -2,10 +2,19 @@
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSON, NUMERIC, TEXT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -148,12 +157,7 @@ PLATFORM_TOKEN_ID = UUID("00000000-0000-7000-8000-000000000001")
 SCRIPTED_TOKEN_ID = UUID("00000000-0000-7000-8000-000000000002")
 """The row of the scripted upstream, made by the second migration."""
 
-__all__ = [
-    "PLATFORM_TOKEN_ID",
-    "SCRIPTED_TOKEN_ID",
-    "ApiKeyRow",
-    "AuditRow",
-    "TenantRow",
-    "UpstreamTokenRow",
-    "UsageDayRow",
-]
+TENANTS = cast("Table", TenantRow.__table__)
+KEYS = cast("Table", ApiKeyRow.__table__)
+TOKENS = cast("Table", UpstreamTokenRow.__table__)
+AUDIT_LOG = cast("Table", AuditRow.__table__)

@@ -3,21 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Table, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from service.database import Connection
 from service.errors import Fault, InvalidInputError, NameTakenError, NotFoundError
 from service.ids import uuid7
 from service.tenants import audit
-from service.tenants.models import TenantRow, UpstreamTokenRow
+from service.tenants.models import TENANTS, TOKENS
 from service.tenants.tenant import Limits
-
-TENANTS = cast("Table", TenantRow.__table__)
-TOKENS = cast("Table", UpstreamTokenRow.__table__)
 
 NAME_LENGTH = 100
 MOST = 2**31 - 1

@@ -5,18 +5,15 @@ A token that is taken away leaves its row behind, without tenant and token, for 
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 from uuid import UUID
 
-from sqlalchemy import Table, func, select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from service.database import Connection
 from service.encryption import Vault
 from service.ids import uuid7
-from service.tenants.models import UpstreamTokenRow
-
-TOKENS = cast("Table", UpstreamTokenRow.__table__)
+from service.tenants.models import TOKENS
 
 # By the function, since the API does not see accounts that are not its transaction's tenant's.
 _TROUBLES = text("SELECT id, tenant_id, trouble, trouble_since FROM account_troubles()")

@@ -1,4 +1,4 @@
-"""Asking the upstream: five calls, each with a deadline of its own, each ending in an outcome.
+"""Asking the upstream: four calls, each with a deadline of its own, each ending in an outcome.
 
 A submit is told apart from all else: it costs money, cannot be repeated safely and cannot be looked up,
 so it has connections of its own and what became of it is never guessed.

@@ -6,6 +6,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import httpx
@@ -108,6 +109,21 @@ def check_url(url: str, *, allowed: Sequence[IPNetwork] = ()) -> None:
         raise ValueError("the host is not a valid name")
     if not allowed and labels[-1].lower() in _INNER_NAMES:
         raise ValueError("the host is an internal name")
+
+
+def url_fault(allowed: Sequence[IPNetwork]) -> Callable[[str], str | None]:
+    """The same as a format of a schema: a URL → why not, or None."""
+
+    # A backend names the same URL for job after job, and parsing it costs as much as all other checks.
+    @lru_cache(maxsize=1024)
+    def why_not(url: str) -> str | None:
+        try:
+            check_url(url, allowed=allowed)
+        except ValueError as reason:
+            return f"cannot be called: {reason}"
+        return None
+
+    return why_not
 
 
 def usual_form(allowed: Sequence[IPNetwork] = ()) -> str:

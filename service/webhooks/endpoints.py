@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from service.bell import Bell
 from service.clock import Clock
 from service.database import Connection, Database
 from service.encryption import Vault
 from service.errors import EndpointExistsError, LimitReachedError, NotFoundError
-from service.queue import Bell
 from service.tenants import audit
 from service.tenants.tenant import Tenant
 from service.webhooks import secrets, service_keys

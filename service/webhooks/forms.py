@@ -7,8 +7,8 @@ from typing import Any
 
 from service.clock import read_moment
 from service.schema import Schema
-from service.schema.faults import invalid
-from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, check_url, usual_form
+from service.schema.forms import TIMES, form
+from service.webhooks.addresses import MAX_URL_LENGTH, IPNetwork, url_fault, usual_form
 from service.webhooks.models import SIGNINGS
 
 LONGEST_DESCRIPTION = 500
@@ -60,55 +60,34 @@ class Forms:
         self, *, allowed_networks: Sequence[IPNetwork], events: Sequence[str], usual: Sequence[str]
     ) -> None:
         """`events` are the types there are, `usual` what an endpoint gets that does not say."""
-
-        def why_not(url: str) -> str | None:
-            try:
-                check_url(url, allowed=allowed_networks)
-            except ValueError as reason:
-                return f"cannot be called: {reason}"
-            return None
-
         fields = _fields(events, usual, url_pattern=usual_form(allowed_networks))
-        changed = {name: _without_default(field) for name, field in fields.items() if name != "signing"}
-        formats = {"endpoint-url": why_not}
-        self.registration = Schema(_object("A new endpoint", fields, required=("url",)), formats=formats)
-        self.change = Schema(_object("A change", changed | {"enabled": _ENABLED}), formats=formats)
+        changed: dict[str, Any] = {
+            name: _without_default(field) for name, field in fields.items() if name != "signing"
+        }
+        formats = {"endpoint-url": url_fault(allowed_networks)}
+        self.registration = Schema(form("A new endpoint", required=("url",), **fields), formats=formats)
+        self.change = Schema(form("A change", **changed, enabled=_ENABLED), formats=formats)
 
     def read_registration(self, body: object) -> Registration:
         """Raises InvalidInputError with every fault; so do the others."""
-        return Registration(**_read(self.registration, body))
+        return Registration(**self.registration.read(body))
 
     def read_change(self, body: object) -> Change:
-        return Change(**_read(self.change, body))
+        return Change(**self.change.read(body))
 
 
 def read_rotation(body: object) -> int:
     """For how many seconds what was known before still signs."""
-    grace: int = _read(ROTATION, body)["grace_seconds"]
+    grace: int = ROTATION.read(body)["grace_seconds"]
     return grace
 
 
 def read_replay(body: object) -> Window:
     """Which events to send again."""
-    given = _read(REPLAY, body)
+    given = REPLAY.read(body)
     since, until = read_moment(given["since"]), given["until"] and read_moment(given["until"])
     assert since is not None, "the schema has checked it"
     return Window(since, until, frozenset(given["statuses"]))
-
-
-def _why_no_time(text: str) -> str | None:
-    return None if read_moment(text) else "must be a time like 2026-01-31T18:00:00Z"
-
-
-def _read(schema: Schema, body: object) -> dict[str, Any]:
-    if (faults := schema.faults(body)) or not isinstance(body, dict):
-        raise invalid(faults)
-    return schema.filled(body)
-
-
-def _object(title: str, fields: dict[str, Any], *, required: Sequence[str] = ()) -> dict[str, Any]:
-    document = {"type": "object", "title": title, "additionalProperties": False, "properties": fields}
-    return document | {"required": list(required)} if required else document
 
 
 def _without_default(field: dict[str, Any]) -> dict[str, Any]:
@@ -185,5 +164,5 @@ _REPLAY = {
     },
 }
 
-ROTATION = Schema(_object("A rotation", {"grace_seconds": _GRACE}))
-REPLAY = Schema(_object("A replay", _REPLAY, required=("since",)), formats={"date-time": _why_no_time})
+ROTATION = Schema(form("A rotation", grace_seconds=_GRACE))
+REPLAY = Schema(form("A replay", required=("since",), **_REPLAY), formats=TIMES)

@@ -4,6 +4,8 @@ A page costs what is on it, however much is stored: it is read along an index th
 status by itself, since an index that begins with the status is in the order of ids only within each.
 """
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -30,7 +32,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Filter:
     """Which deliveries to list; what is None or empty does not matter."""
 
     job_id: UUID | None = None
@@ -70,25 +72,28 @@ class Delivery:
 
 
 async def page(
-    database: Database, tenant: Tenant, wanted: Wanted, *, before: UUID | None, limit: int
-) -> tuple[list[Delivery], bool]:
-    """At most `limit` of those that are wanted, older than `before`; and whether there are more."""
+    database: Database, tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int
+) -> list[Delivery]:
+    """The newest of those that are wanted, of those older than `before`."""
     async with database.of_tenant_at_length(tenant.id) as connection:
         await connection.execute(_PLAN_FOR_THESE_VALUES)
-        rows = await connection.execute(query(tenant, wanted, before=before, limit=limit + 1))
-        found = [_delivery(row) for row in rows]
-    return found[:limit], len(found) > limit
+        rows = await connection.execute(query(tenant, wanted, before=before, limit=limit))
+        return [_delivery(row) for row in rows]
 
 
 async def one(database: Database, tenant: Tenant, delivery_id: UUID) -> tuple[Delivery, list[Tried]]:
     """A delivery with every attempt of it, oldest first; raises NotFoundError."""
     async with database.of_tenant(tenant.id) as connection:
         delivery = await found(connection, tenant, delivery_id)
-        tried = ATTEMPTS.c
-        columns = (tried.number, tried.at, tried.status_code, tried.latency_ms, tried.error, tried.response)
-        attempts = tenant.rows(ATTEMPTS, *columns).where(tried.delivery_id == delivery_id)
-        rows = await connection.execute(attempts.order_by(tried.number))
-        return delivery, [Tried(*row) for row in rows]
+        return delivery, (await _tried(connection, tenant, [delivery_id]))[delivery_id]
+
+
+async def of_job(connection: Connection, tenant: Tenant, job_id: UUID) -> list[tuple[Delivery, list[Tried]]]:
+    """All that was sent of the tenant's job, oldest first: each delivery with every attempt of it."""
+    chosen = tenant.rows(DELIVERIES, DELIVERIES.c.id).where(DELIVERIES.c.job_id == job_id)
+    deliveries = [_delivery(row) for row in await connection.execute(_shown(tenant, chosen))]
+    tried = await _tried(connection, tenant, [delivery.id for delivery in deliveries])
+    return [(delivery, tried[delivery.id]) for delivery in reversed(deliveries)]
 
 
 async def found(connection: Connection, tenant: Tenant, delivery_id: UUID) -> Delivery:
@@ -100,7 +105,7 @@ async def found(connection: Connection, tenant: Tenant, delivery_id: UUID) -> De
     return _delivery(row)
 
 
-def query(tenant: Tenant, wanted: Wanted, *, before: UUID | None, limit: int) -> Select[Any]:
+def query(tenant: Tenant, wanted: Filter, *, before: UUID | None, limit: int) -> Select[Any]:
     """The statement of a page, whose plans are pinned by tests."""
     some = tenant.rows(DELIVERIES, DELIVERIES.c.id).order_by(DELIVERIES.c.id.desc()).limit(limit)
     if before is not None:
@@ -148,6 +153,19 @@ def attempt(tried: Tried) -> dict[str, Any]:
         "error": tried.error,
         "response": tried.response.decode(errors="replace"),
     }
+
+
+async def _tried(
+    connection: Connection, tenant: Tenant, delivery_ids: Sequence[UUID]
+) -> Mapping[UUID, list[Tried]]:
+    """The attempts of these deliveries, oldest first."""
+    seen = ATTEMPTS.c
+    columns = (seen.number, seen.at, seen.status_code, seen.latency_ms, seen.error, seen.response)
+    query = tenant.rows(ATTEMPTS, seen.delivery_id, *columns).where(seen.delivery_id.in_(delivery_ids))
+    found: dict[UUID, list[Tried]] = defaultdict(list)
+    for delivery_id, *row in await connection.execute(query.order_by(seen.number)):
+        found[delivery_id].append(Tried(*row))
+    return found
 
 
 def _shown(tenant: Tenant, ids: Select[Any]) -> Select[Any]:

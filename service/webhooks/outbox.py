@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from service.clock import moment
 from service.database import AnyConnection
-from service.webhooks.store.table import NOW, id_like
+from service.database.base import NOW
+from service.webhooks.store.table import id_like
 
 API_VERSION = "1"
 

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from service.bell import Bell
 from service.clock import Clock
 from service.database import Connection, Database
+from service.database.base import NOW
 from service.errors import NotRedeliverableError
-from service.queue import Bell
 from service.tenants.tenant import Tenant
 from service.webhooks import endpoints, log
 from service.webhooks.forms import Window
@@ -19,7 +20,6 @@ from service.webhooks.log import Delivery
 from service.webhooks.store import again
 from service.webhooks.store import endpoints as endpoint_store
 from service.webhooks.store.again import Stretch
-from service.webhooks.store.table import NOW
 
 LONGEST_AGO = timedelta(days=14)
 LEEWAY = timedelta(minutes=5)
@@ -31,7 +31,7 @@ _TIME = text(f"SELECT {NOW}")
 async def replay(
     database: Database, tenant: Tenant, endpoint_id: UUID, window: Window, *, bell: Bell, clock: Clock
 ) -> int:
-    """Send the endpoint what is in the window, oldest first and `MOST_REPLAYED` at most; returns how many.
+    """Send the endpoint what is in the window, oldest first and 10,000 at most; returns how many.
 
     Raises NotFoundError, and NotRedeliverableError for a window that cannot be, or a disabled endpoint.
     """

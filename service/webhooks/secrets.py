@@ -9,10 +9,11 @@ from datetime import datetime
 from typing import cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, insert, select, text
+from sqlalchemy import ColumnElement, Table, insert, select
 
 from service.clock import moment
 from service.database import Connection
+from service.database.locks import take_named
 from service.encryption import Vault
 from service.ids import uuid7
 from service.tenants import audit
@@ -21,8 +22,6 @@ from service.webhooks.rotation import is_live, make_room
 from service.webhooks.signing import new_secret
 
 SECRETS = cast("Table", SecretRow.__table__)
-
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('secrets of ' || CAST(:owner AS text), 0))")
 
 
 class NoSecretError(Exception):
@@ -120,4 +119,4 @@ async def rotate(
 
 
 async def _lock(connection: Connection, owner: Owner) -> None:
-    await connection.execute(_LOCK, {"owner": f"{owner.endpoint_id or owner.tenant_id} {owner.mode}"})
+    await take_named(connection, f"secrets of {owner.endpoint_id or owner.tenant_id} {owner.mode}")

@@ -22,10 +22,10 @@ from service.jobs.leases import Leases
 from service.jobs.ledger import Ledger
 from service.jobs.overdue import Overdue
 from service.jobs.pace import Pace
+from service.jobs.pruning import Pruning
 from service.jobs.store.claims import Owner
 from service.jobs.submitter import Submitter
 from service.jobs.tracker import Tracker
-from service.jobs.upkeep import Upkeep
 from service.queue import Bell
 from service.settings import Settings
 from service.telemetry import log, metrics
@@ -112,7 +112,7 @@ class Engine:
             tick=settings.tick_seconds,
             submit_deadline=settings.submit_deadline_seconds,
         )
-        self._upkeep = Upkeep(self._database, days=settings.retention_days, clock=clock, rand=random.random)
+        self._pruning = Pruning(self._database, days=settings.retention_days, clock=clock, rand=random.random)
         self._overdue = Overdue(self._ledger, tick=settings.tick_seconds)
         self._late_costs = LateCosts(self._ledger, self._accounts, tick=settings.tick_seconds)
         self._loops: dict[str, asyncio.Task[None]] = {}
@@ -130,7 +130,7 @@ class Engine:
         self._loop("history", self._history.run)
         self._loop("sender", self._sender.run)
         self._loop("feed", self._feed.run)
-        self._loop("upkeep", self._upkeep.run)
+        self._loop("upkeep", self._pruning.run)
         log.info("worker.started", owner=self._leases.owner.name)
 
     def wake(self) -> None:

@@ -22,8 +22,9 @@ from service.dev.stack import DATABASE, Stack
 from service.jobs.job import Job
 from service.jobs.ledger import Ledger
 from service.jobs.lifecycle import COMPLETE, EXPIRE, FAIL, INTEND, Move, Status
+from service.jobs.models import states
 from service.jobs.store import claims, moves
-from service.jobs.store.table import LEASE_RAN_OUT, states
+from service.jobs.store.table import LEASE_RAN_OUT
 from service.jobs.store.writing import Write
 
 TESTS = Path(__file__).parents[1]

@@ -128,3 +128,19 @@ async def dump(database: Database) -> dict[str, list[str]]:
             ]
             for table in Base.metadata.sorted_tables
         }
+
+
+async def ended_like_these(database: Database, times: int) -> None:
+    """Of each job that there is so many more that have ended, and Postgres knows how many."""
+    async with database.driver() as driver:
+        await driver.execute(
+            """
+            INSERT INTO jobs (id, tenant_id, mode, model, input, warnings, callback_events, metadata,
+                              priority, on_unconfirmed, status, expires_at, finished_at, output)
+            SELECT gen_random_uuid(), tenant_id, mode, model, input, warnings, callback_events, metadata,
+                   priority, on_unconfirmed, 'completed', expires_at, now(), '{}'
+            FROM jobs, generate_series(1, $1)
+            """,
+            times,
+        )
+        await driver.execute("VACUUM ANALYZE jobs")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness.command import Command
 from harness.deliveries import Clock, Hooks, Senders, listening
 from harness.world import World, a_world
 
@@ -109,6 +110,12 @@ async def world(
     """An engine and all that is around it."""
     async with a_world(database_url, redis_url, database, tenant, accepted) as made:
         yield made
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str) -> Command:
+    """Runs `edit-jobs` on the test's own servers."""
+    return Command(monkeypatch, database_url=database_url, redis_url=redis_url)
 
 
 @pytest.fixture

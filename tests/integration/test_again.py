@@ -12,10 +12,9 @@ from harness.deliveries import Clock, Hooks, Senders
 from service.database import Connection, Database
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
-from service.webhooks import erasure
 from service.webhooks.forms import USUALLY_REPLAYED
 from service.webhooks.schedule import Answered, Unreachable
-from service.webhooks.store import again, sweep
+from service.webhooks.store import again, erasure, sweep
 
 URL = "https://receiver.example/hook"
 USUAL = frozenset(USUALLY_REPLAYED)

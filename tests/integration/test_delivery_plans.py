@@ -14,7 +14,7 @@ from service.database import Database
 from service.database.driver import _compiled
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
-from service.webhooks import history, outbox, store
+from service.webhooks import log, outbox, store
 from service.webhooks.store import again, claims, failures, feed, moving, settle, sweep
 from service.webhooks.turn import take_turn
 
@@ -162,7 +162,7 @@ async def test_what_is_read_of_one_job_or_recorded_for_it_costs_the_same_whateve
         )
         before = await touched(database)
         await outbox.record(connection, event, "https://well.example/hook", now=clock())
-        assert await history.of_job(connection, tenant, job_id)
+        assert await log.of_job(connection, tenant, job_id)
         assert await store.of_jobs(connection, tenant, {job_id: "https://well.example/hook"})
     assert await touched(database) == before
 

@@ -7,8 +7,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from service.database import Database, is_outage, take_lock
+from service.database import Database, is_outage
 from service.database.drivers import Drivers
+from service.database.locks import take_lock
 
 
 async def served_by(database: Database) -> int:
@@ -95,7 +96,7 @@ async def test_after_the_end_those_in_use_are_closed_when_they_come_back(databas
     assert driver.is_closed()
 
 
-LOCK = "SELECT pg_advisory_xact_lock(1)"
+LOCK = "1"
 HELD = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
 KEEP = text("INSERT INTO run_times (model, bucket, weight) VALUES ('a/b', :bucket, 1)")
 KEPT = text("SELECT bucket FROM run_times ORDER BY bucket")

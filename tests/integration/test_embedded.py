@@ -20,9 +20,10 @@ from service.dev.processes import FolderInUseError
 from service.dev.serving import MissingExtraError
 
 OWNER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from service.dev.embedded import Postgres, Redis
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
 folder = Path(sys.argv[1])
 with Postgres(folder / "postgres"), Redis(folder / "redis"):
     print("started", flush=True)
@@ -62,7 +63,7 @@ class Owner:
     def end(self, *, by: signal.Signals) -> None:
         self._process.send_signal(by)
         with self._process:
-            self._process.wait()
+            self._process.wait(timeout=30)
 
 
 @pytest.fixture

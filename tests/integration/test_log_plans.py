@@ -13,7 +13,7 @@ from service.database import Database
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks import feed_reader, log
-from service.webhooks.log import Wanted
+from service.webhooks.log import Filter
 from service.webhooks.store import again
 from service.webhooks.store import endpoints as endpoint_store
 
@@ -105,17 +105,17 @@ ROLES = ["postgres", "edit_jobs_api"]
 
 async def test_a_page_costs_what_is_on_it_however_much_is_stored(stored: Stored) -> None:
     wanted = {
-        "all": Wanted(),
-        "usual": Wanted(statuses=frozenset({"delivered"})),
-        "rare": Wanted(statuses=frozenset({"exhausted"})),
-        "never": Wanted(statuses=frozenset({"held", "pending"})),
-        "an endpoint": Wanted(endpoint_id=stored.usual),
-        "a rare endpoint": Wanted(endpoint_id=stored.rare),
-        "an endpoint's rare ones": Wanted(endpoint_id=stored.usual, statuses=frozenset({"exhausted"})),
-        "a rare endpoint's usual ones": Wanted(endpoint_id=stored.rare, statuses=frozenset({"delivered"})),
-        "no endpoint": Wanted(endpoint_id=uuid4()),
-        "no job": Wanted(job_id=uuid4()),
-        "no job's rare ones": Wanted(job_id=uuid4(), statuses=frozenset({"exhausted"})),
+        "all": Filter(),
+        "usual": Filter(statuses=frozenset({"delivered"})),
+        "rare": Filter(statuses=frozenset({"exhausted"})),
+        "never": Filter(statuses=frozenset({"held", "pending"})),
+        "an endpoint": Filter(endpoint_id=stored.usual),
+        "a rare endpoint": Filter(endpoint_id=stored.rare),
+        "an endpoint's rare ones": Filter(endpoint_id=stored.usual, statuses=frozenset({"exhausted"})),
+        "a rare endpoint's usual ones": Filter(endpoint_id=stored.rare, statuses=frozenset({"delivered"})),
+        "no endpoint": Filter(endpoint_id=uuid4()),
+        "no job": Filter(job_id=uuid4()),
+        "no job's rare ones": Filter(job_id=uuid4(), statuses=frozenset({"exhausted"})),
     }
     for role, owner in product(ROLES, (stored.tenant, stored.few)):
         for name, one in wanted.items():

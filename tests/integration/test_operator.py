@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from harness.command import Command
+from harness.estate import ended_like_these
 from harness.world import World
 from sqlalchemy import text
 
@@ -21,11 +22,6 @@ Accepting = Callable[..., Awaitable[Job]]
 
 
 pytestmark = pytest.mark.usefixtures("logging_kept")
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str) -> Command:
-    return Command(monkeypatch, database_url=database_url, redis_url=redis_url)
 
 
 async def test_jobs_of_all_tenants_are_listed_newest_first(
@@ -52,17 +48,7 @@ async def test_looking_for_rare_jobs_does_not_read_the_others(
     database: Database, accepted: Accepting
 ) -> None:
     await accepted()
-    async with database.driver() as driver:
-        await driver.execute(
-            """
-            INSERT INTO jobs (id, tenant_id, mode, model, input, warnings, callback_events, metadata,
-                              priority, on_unconfirmed, status, expires_at, finished_at, output)
-            SELECT gen_random_uuid(), tenant_id, mode, model, input, warnings, callback_events, metadata,
-                   priority, on_unconfirmed, 'completed', expires_at, now(), '{}'
-            FROM jobs, generate_series(1, 20000)
-            """
-        )
-        await driver.execute("VACUUM ANALYZE jobs")
+    await ended_like_these(database, 20_000)
     for statuses in (frozenset[Status](), frozenset({Status.FAILED}), frozenset(Status)):
         async with database.statement() as connection:
             explained = await connection.execute(

@@ -21,12 +21,12 @@ from service.jobs import retention, telling
 from service.jobs.ends import failed
 from service.jobs.job import Job
 from service.jobs.lifecycle import COMPLETE, FAIL
+from service.jobs.pruning import Pruning
 from service.jobs.request import Request
 from service.jobs.retention import BusyError, Pruned, prune
 from service.jobs.store import accept, moves, pruning
 from service.jobs.store.accept import Once
 from service.jobs.store.claims import Owner, take_waiting
-from service.jobs.upkeep import Upkeep
 from service.jobs.usage import usage
 from service.tenants.models import PLATFORM_TOKEN_ID
 from service.tenants.tenant import Tenant
@@ -403,9 +403,9 @@ async def test_only_one_does_it_at_a_time(database: Database, ended: Ending) -> 
 async def test_a_worker_does_it_by_itself_and_tells(database: Database, ended: Ending) -> None:
     await ended(days_ago=31)
     before = REGISTRY.get_sample_value("edit_jobs_pruned_total", {"kind": "jobs"}) or 0
-    upkeep = Upkeep(database, days=30, clock=postgres_time, rand=lambda: 0.5, every=0.01)
+    pruning = Pruning(database, days=30, clock=postgres_time, rand=lambda: 0.5, every=0.01)
 
-    running = asyncio.create_task(upkeep.run())
+    running = asyncio.create_task(pruning.run())
     try:
         async with asyncio.timeout(10):
             while await ids(database):

@@ -7,7 +7,7 @@ import aiohttp
 
 async def test_a_simulator_of_its_own_prints_its_url_and_ends_cleanly_when_told_to() -> None:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "service.dev.simulator", stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "service.cli", "simulator", "--port", "0"), stdout=asyncio.subprocess.PIPE
     )
     try:
         assert process.stdout is not None

@@ -19,11 +19,6 @@ pytestmark = pytest.mark.usefixtures("logging_kept")
 ME = f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str) -> Command:
-    return Command(monkeypatch, database_url=database_url, redis_url=redis_url)
-
-
 async def entries(run: Command, *arguments: str) -> list[tuple[str | None, str, Any]]:
     """The audit log, oldest first."""
     told = await run.decoded("audit", *arguments)

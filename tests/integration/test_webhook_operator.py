@@ -1,19 +1,17 @@
 """Deliveries, endpoints and secrets by the command line, on a real Postgres and Redis."""
 
-import asyncio
 import base64
-import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from harness.command import Command
 from harness.levers import Levers, levers_of
+from harness.world import KEY
 from sqlalchemy import text
-from typer.testing import CliRunner, Result
 
-from service.cli.application import app
 from service.cli.who import actor
 from service.clock import moment
 from service.database import Database
@@ -21,9 +19,6 @@ from service.settings import Settings
 from service.tenants.tenant import Tenant
 
 pytestmark = pytest.mark.usefixtures("logging_kept")
-
-KEY = base64.b64encode(os.urandom(32)).decode()
-Run = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
@@ -39,29 +34,10 @@ def settings(database_url: str, redis_url: str) -> Settings:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Run:
-    """Runs a command in a thread, where it has an event loop of its own."""
-    for name in list(os.environ):
-        if name.startswith("EDIT_JOBS_"):
-            monkeypatch.delenv(name)
-    given = {
-        "DATABASE_URL": settings.database_url.replace("+asyncpg", ""),
-        "REDIS_URL": settings.redis_url,
-        "SECRET_KEY": KEY,
-        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
-        "UPSTREAM_TOKEN": "tok",
-        "UPSTREAM_URL": "http://127.0.0.1:1",
-    }
-    for name, value in given.items():
-        monkeypatch.setenv(f"EDIT_JOBS_{name}", value)
-
-    async def invoke(*arguments: str) -> Result:
-        result = await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return result
-
-    return invoke
+def run(run: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Its receivers are on this machine."""
+    monkeypatch.setenv("EDIT_JOBS_WEBHOOK_ALLOWED_NETWORKS", "127.0.0.0/8")
+    return run
 
 
 @pytest.fixture
@@ -70,14 +46,8 @@ async def levers(settings: Settings, database: Database, tenant: Tenant) -> Asyn
         yield made
 
 
-async def decoded(run: Run, *arguments: str) -> Any:
-    result = await run(*arguments, "--json")
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)
-
-
 async def test_a_delivery_is_found_looked_at_and_sent_again(
-    run: Run, levers: Levers, another_tenant: Any
+    run: Command, levers: Levers, another_tenant: Any
 ) -> None:
     await another_tenant("idle")
     endpoint = await levers.endpoint("status=500&times=1")
@@ -85,45 +55,45 @@ async def test_a_delivery_is_found_looked_at_and_sent_again(
     async with levers.working():
         await levers.logged("exhausted", 2)
 
-    listed = await decoded(run, "deliveries", "list", "--status", "exhausted", "--tenant", "acme")
+    listed = await run.decoded("deliveries", "list", "--status", "exhausted", "--tenant", "acme")
     assert [(one["tenant"], one["delivery"]["event_id"]) for one in listed] == [
         ("acme", str(event.id)) for event in reversed(events)
     ]
-    assert await decoded(run, "deliveries", "list", "--tenant", "idle") == []
-    assert len(await decoded(run, "deliveries", "list", "--limit", "1")) == 1
+    assert await run.decoded("deliveries", "list", "--tenant", "idle") == []
+    assert len(await run.decoded("deliveries", "list", "--limit", "1")) == 1
     table = (await run("deliveries", "list")).stdout.splitlines()
     assert [line.split()[1:3] for line in table[1:]] == [["acme", "exhausted"]] * 2
 
     delivery_id = listed[0]["delivery"]["id"]
-    shown = await decoded(run, "deliveries", "show", delivery_id)
+    shown = await run.decoded("deliveries", "show", delivery_id)
     assert [one["status_code"] for one in shown["attempts"]] == [500]
     assert "HTTP 500" in (await run("deliveries", "show", delivery_id)).stdout
     async with levers.working():
-        assert (await decoded(run, "deliveries", "redeliver", delivery_id))["status"] == "pending"
+        assert (await run.decoded("deliveries", "redeliver", delivery_id))["status"] == "pending"
         await levers.logged("delivered")
     assert len(await levers.came(endpoint, 3)) == 3
-    (entry,) = await decoded(run, "audit", "--limit", "1")
+    (entry,) = await run.decoded("audit", "--limit", "1")
     assert (entry["tenant"], entry["actor"], entry["action"], entry["data"]) == (
         "acme", actor(), "delivery.redelivery_requested", {"delivery_id": delivery_id},
     )  # fmt: skip
 
 
-async def test_an_endpoint_is_found_tested_enabled_and_replayed(run: Run, levers: Levers) -> None:
+async def test_an_endpoint_is_found_tested_enabled_and_replayed(run: Command, levers: Levers) -> None:
     endpoint = await levers.endpoint()
     await levers.change(endpoint, enabled=False)
     await levers.tell()
-    (listed,) = await decoded(run, "endpoints", "list")
+    (listed,) = await run.decoded("endpoints", "list")
     assert (listed["tenant"], listed["endpoint"]["status"]) == ("acme", "disabled")
     assert "disabled (asked)" in (await run("endpoints", "list", "--tenant", "acme")).stdout
 
-    assert (await decoded(run, "endpoints", "test", endpoint["id"]))["status_code"] == 204
+    assert (await run.decoded("endpoints", "test", endpoint["id"]))["status_code"] == 204
     assert "answered 204" in (await run("endpoints", "test", endpoint["id"])).stdout
-    assert (await decoded(run, "endpoints", "enable", endpoint["id"]))["enabled"] is True
+    assert (await run.decoded("endpoints", "enable", endpoint["id"]))["enabled"] is True
     since = moment(datetime.now(UTC) - timedelta(hours=1))
-    assert await decoded(run, "endpoints", "replay", endpoint["id"], "--since", since) == {"replayed": 1}
+    assert await run.decoded("endpoints", "replay", endpoint["id"], "--since", since) == {"replayed": 1}
     again = await run("endpoints", "replay", endpoint["id"], "--since", since, "--status", "delivered")
     assert again.stdout == "0 events are on their way.\n"
-    replayed, _, enabled = await decoded(run, "audit", "--limit", "3")
+    replayed, _, enabled = await run.decoded("audit", "--limit", "3")
     assert (replayed["action"], enabled["action"]) == ("endpoint.replay_requested", "endpoint.enabled")
     assert replayed["actor"] == enabled["actor"] == actor()
     assert replayed["data"] == {"endpoint_id": endpoint["id"]}
@@ -132,7 +102,7 @@ async def test_an_endpoint_is_found_tested_enabled_and_replayed(run: Run, levers
     assert "/since" in wrong.stderr
 
 
-async def test_what_is_not_there_or_does_not_answer_is_told(run: Run, levers: Levers) -> None:
+async def test_what_is_not_there_or_does_not_answer_is_told(run: Command, levers: Levers) -> None:
     nobody = "01890a5d-ac96-774b-bcce-b302099a8057"
     for command in (
         ("deliveries", "show", nobody), ("deliveries", "redeliver", nobody), ("endpoints", "test", nobody),
@@ -149,7 +119,7 @@ async def test_what_is_not_there_or_does_not_answer_is_told(run: Run, levers: Le
 
 
 async def test_secrets_are_sealed_anew_and_the_doctor_says_when_that_is_due(
-    run: Run, levers: Levers, monkeypatch: pytest.MonkeyPatch
+    run: Command, levers: Levers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await levers.endpoint(signing="v1a")
     fresh = base64.b64encode(os.urandom(32)).decode()
@@ -158,19 +128,19 @@ async def test_secrets_are_sealed_anew_and_the_doctor_says_when_that_is_due(
     assert (lost.exit_code, "3 secrets cannot be opened" in lost.stderr) == (1, True)
     monkeypatch.setenv("EDIT_JOBS_SECRET_KEY", f"{fresh},{KEY}")
     assert "3 of them with an old key" in (await run("doctor")).stdout
-    assert await decoded(run, "secrets", "reencrypt") == {"resealed": 3, "unreadable": 0}
+    assert await run.decoded("secrets", "reencrypt") == {"resealed": 3, "unreadable": 0}
     monkeypatch.setenv("EDIT_JOBS_SECRET_KEY", fresh)
     assert "opens all 3 stored secrets" in (await run("doctor")).stdout
     assert (await run("secrets", "reencrypt")).stdout.startswith("Sealed 0 secrets anew")
 
 
-async def test_a_signing_key_is_rotated_and_both_are_published(run: Run, levers: Levers) -> None:
+async def test_a_signing_key_is_rotated_and_both_are_published(run: Command, levers: Levers) -> None:
     (before,) = (await levers.api.get("/.well-known/webhook-keys.json")).json()["keys"]
-    made = await decoded(run, "secrets", "rotate-signing-key")
-    (entry,) = await decoded(run, "audit", "--limit", "1")
+    made = await run.decoded("secrets", "rotate-signing-key")
+    (entry,) = await run.decoded("audit", "--limit", "1")
     assert (entry["action"], entry["data"]["key_id"]) == ("signing_key.rotated", made["id"])
     assert made["in_force"] == [before["kid"], made["id"]]
-    (only,) = (await decoded(run, "secrets", "rotate-signing-key", "--grace-seconds", "0"))["in_force"]
+    (only,) = (await run.decoded("secrets", "rotate-signing-key", "--grace-seconds", "0"))["in_force"]
     async with levers.database.statement() as connection:
         stored = await connection.execute(text("SELECT count(*) FROM webhook_keys WHERE expires_at IS NULL"))
         assert stored.scalar_one() == 1

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from harness.estate import ended_like_these
 from harness.world import World
 from prometheus_client import REGISTRY
 from sqlalchemy import text
@@ -113,17 +114,7 @@ async def test_counting_what_has_not_ended_reads_nothing_that_has(
     database: Database, accepted: Callable[..., Awaitable[Job]]
 ) -> None:
     await accepted()
-    async with database.driver() as driver:
-        await driver.execute(
-            """
-            INSERT INTO jobs (id, tenant_id, mode, model, input, warnings, callback_events, metadata,
-                              priority, on_unconfirmed, status, expires_at, finished_at, output)
-            SELECT gen_random_uuid(), tenant_id, mode, model, input, warnings, callback_events, metadata,
-                   priority, on_unconfirmed, 'completed', expires_at, now(), '{}'
-            FROM jobs, generate_series(1, 20000)
-            """
-        )
-        await driver.execute("VACUUM ANALYZE jobs")
+    await ended_like_these(database, 20_000)
     async with database.statement() as connection:
         # Of a function that runs as its owner the plan does not show.
         body = await connection.scalar(text("SELECT prosrc FROM pg_proc WHERE proname = 'jobs_census'"))

@@ -273,7 +273,7 @@ def test_all_faults_come_in_one_answer_in_the_same_order() -> None:
 
 
 def test_pointers_start_where_the_input_is() -> None:
-    assert flux().prepare([], at="") == Refused((Fault("", "must be an object, not an array"),))
+    assert flux().prepare([]) == Refused((Fault("/input", "must be an object, not an array"),))
 
 
 ANY_JSON = st.recursive(

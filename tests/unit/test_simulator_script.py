@@ -22,11 +22,6 @@ def test_zero_seconds_are_not_the_default() -> None:
     assert script.stage(0) is Stage.COMPLETED
 
 
-def test_the_scale_stretches_words_and_defaults() -> None:
-    script = read("sim:run=10", queue=2, scale=0.1)
-    assert (script.queue, script.run) == pytest.approx((0.2, 1.0))
-
-
 @pytest.mark.parametrize("prose", ["a sim:", "simsim:fail", "x-sim-fail", "sim:dance", "sim:queue=soon"])
 def test_what_is_no_word_changes_nothing(prose: str) -> None:
     plain, script = read("plain"), read(prose)
@@ -87,5 +82,5 @@ def test_a_result_that_is_not_ready_is_ready_at_the_third_read() -> None:
 
 
 def test_a_cost_is_known_at_once_or_late_or_never() -> None:
-    scripts = [read(prompt, scale=0.5) for prompt in ("plain", "sim:latecost=4", "sim:nocost")]
-    assert [script.cost_after for script in scripts] == [0, 2, math.inf]
+    scripts = [read(prompt) for prompt in ("plain", "sim:latecost=4", "sim:nocost")]
+    assert [script.cost_after for script in scripts] == [0, 4, math.inf]

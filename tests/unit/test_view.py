@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.clock import moment
 from service.jobs import view
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
@@ -126,7 +127,7 @@ def test_a_webhook_tells_the_job_without_its_input_and_with_its_place() -> None:
 
 
 def test_times_of_other_zones_are_shown_in_utc() -> None:
-    assert view.moment(AT.astimezone(timezone(timedelta(hours=5)))) == "2026-01-02T03:04:05.000000Z"
+    assert moment(AT.astimezone(timezone(timedelta(hours=5)))) == "2026-01-02T03:04:05.000000Z"
 
 
 def test_an_entry_of_the_timeline_is_shown_as_it_happened() -> None:

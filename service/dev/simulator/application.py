@@ -124,13 +124,7 @@ async def running(
         yield url
 
 
-def run(
-    options: Options | None = None,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    announce: Callable[[str], object] = lambda url: None,
-) -> None:
+def run(options: Options, *, host: str, port: int, announce: Callable[[str], object]) -> None:
     """A simulator as this process, until SIGINT or SIGTERM; `announce` gets its URL once it listens."""
     serve_until_signalled(running(options, host=host, port=port), announce=announce)
 

@@ -14,13 +14,16 @@ from service.dev.simulator.script import Verdict
 
 Answer = Reply | NoReply
 
+MODEL = "blackforestlabs/flux-2/dev/edit"
+"""The one that there is."""
+
 
 class ModelApi:
     """One account's upstream. `clock` gives Unix seconds; all that happens to a request follows from it."""
 
     def __init__(self, options: Options, *, clock: Callable[[], float] = time.time) -> None:
-        self.options: Final = options
-        self.faults = Faults(latency=options.latency, tokens=options.tokens)
+        self._options = options
+        self.faults = Faults()
         self.ledger: Final = Ledger()
         self.now: Final = clock
 
@@ -73,8 +76,7 @@ class ModelApi:
         return replies.cancelled(request, took=took, now=now)
 
     def model(self, model_id: str, *, token: str | None) -> Answer:
-        known = model_id in self.options.models
-        return self._refusal(token) or (replies.model(model_id) if known else replies.UNKNOWN_MODEL)
+        return self._refusal(token) or (replies.model(MODEL) if model_id == MODEL else replies.UNKNOWN_MODEL)
 
     def _refusal(self, token: str | None) -> Answer | None:
         if self.faults.down:
@@ -87,7 +89,7 @@ class ModelApi:
 
     def _unfit(self, body: bytes, model_id: str) -> Reply | None:
         """Only what a run cannot do without is checked; unknown and odd fields are accepted silently."""
-        if model_id not in self.options.models:
+        if model_id != MODEL:
             return replies.UNKNOWN_MODEL
         if self.faults.no_balance:
             return replies.NO_BALANCE
@@ -104,13 +106,8 @@ class ModelApi:
         return replies.invalid(faults) if faults else None
 
     def _judge(self, body: bytes, base: str) -> tuple[Answer, Request | None]:
-        options = self.options
-        plot = script.read(
-            msgspec.json.decode(body)["prompt"],
-            queue=options.queue_seconds,
-            run=options.run_seconds,
-            scale=options.time_scale,
-        )
+        prompt = msgspec.json.decode(body)["prompt"]
+        plot = script.read(prompt, queue=self._options.queue_seconds, run=self._options.run_seconds)
         verdict = plot.verdict(self.ledger.seen_before(body) if plot.counts_repeats else 0)
         match verdict:
             case Verdict.TAKEN | Verdict.LOST:

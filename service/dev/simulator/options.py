@@ -5,22 +5,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-FLUX_2_DEV_EDIT = "blackforestlabs/flux-2/dev/edit"
-
-
 OddReads = Literal["closed", "broken", "html", "error200", "cut", "nameless", "word", "missing", "not_ready"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Seconds, unless a prompt's words say otherwise; `time_scale` stretches those of the words too."""
+    """Seconds, unless a prompt's words say otherwise."""
 
     queue_seconds: float = 1.0
     run_seconds: float = 3.0
-    time_scale: float = 1.0
-    latency: float = 0.0
-    tokens: frozenset[str] | None = None
-    models: frozenset[str] = frozenset({FLUX_2_DEV_EDIT})
 
 
 class Faults(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

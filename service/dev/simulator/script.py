@@ -114,13 +114,13 @@ class Script:
         return None
 
 
-def read(prompt: str, *, queue: float = 1.0, run: float = 3.0, scale: float = 1.0) -> Script:
+def read(prompt: str, *, queue: float = 1.0, run: float = 3.0) -> Script:
     """The script of a prompt; `queue` and `run` are the seconds of one without words."""
     words: dict[str, str | None] = {match[1]: match[2] for match in WORD.finditer(prompt)}
     return Script(
-        queue=float(words.get("queue") or queue) * scale,
-        run=math.inf if "stuck" in words else float(words.get("run") or run) * scale,
-        cost_after=math.inf if "nocost" in words else float(words.get("latecost") or 0) * scale,
+        queue=float(words.get("queue") or queue),
+        run=math.inf if "stuck" in words else float(words.get("run") or run),
+        cost_after=math.inf if "nocost" in words else float(words.get("latecost") or 0),
         busy=int(float(words["busy"] or 1)) if "busy" in words else 0,
         words=frozenset(words),
     )

@@ -9,11 +9,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import AnyConnection
+from service.database.base import NOW
 from service.jobs.lifecycle import ACCEPTED_EVENT, Status
 from service.jobs.models import PRIORITIES
 from service.jobs.request import Request
 from service.jobs.store.accept import KEPT_SECONDS, Once
-from service.jobs.store.table import NOW, encoded
+from service.jobs.store.table import encoded
 from service.tenants.tenant import Tenant
 
 # Keys are taken in their own order, so that of two batches with the same ones one waits for the other. What

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import text
 
 from service.database import Connection
+from service.database.base import NOW
 from service.jobs.lifecycle import Status
-from service.jobs.store.table import NOW
 
 # The function reads two parts, each with a condition that is word by word that of a partial index: what has
 # ended is not read, however much of it is stored.

@@ -12,19 +12,18 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from service.database import AnyConnection, take_lock
+from service.database import AnyConnection
+from service.database.base import NOW
+from service.database.locks import of_account, take_lock
 from service.jobs.job import Job
 from service.jobs.lifecycle import Status
 from service.jobs.store import line
-from service.jobs.store.table import COLUMNS, IS_UNDER_WAY, NOW, returning_jobs
+from service.jobs.store.table import COLUMNS, IS_UNDER_WAY, returning_jobs
 from service.tenants.models import PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID
 
 _LEASE = "clock_timestamp() + CAST(:lease AS float8) * interval '1 second'"
 _CLAIM = f"owner = :owner, lease_until = {_LEASE}, epoch = jobs.epoch + 1"
 _CLOCK = line.CLOCK
-
-# Any number: it parts these locks from others taken in the same database.
-_LOCK_SPACE = 7_346_012
 
 _TAKE_WAITING = line.taking("live", line.EVERYBODY, sets=_CLAIM, also=line.IS_WITHOUT_OWN)
 _TAKE_OWN = line.taking("live", line.ITS_OWNER, sets=_CLAIM)
@@ -115,7 +114,7 @@ async def take_waiting(
     Two statements in one READ COMMITTED transaction: the lock, then the claim. Counted in the statement
     that takes the lock, the counts would be older than the lock, and several workers would exceed the limit.
     """
-    await take_lock(connection, f"SELECT pg_advisory_xact_lock({_LOCK_SPACE}, hashtext('{token_id}'))")
+    await take_lock(connection, of_account(token_id))
     given = {"token": token_id, "places": places, "room": room, "now": now}
     statement = {PLATFORM_TOKEN_ID: _TAKE_WAITING, SCRIPTED_TOKEN_ID: _TAKE_TEST}.get(token_id, _TAKE_OWN)
     rows = await connection.execute(statement, given | _named(owner))

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import Connection
-from service.jobs.store.table import HAS_ENDED, NOW
+from service.database.base import NOW
+from service.jobs.store.table import HAS_ENDED
 
 LAST = "finished_at + interval '1 hour'"
 

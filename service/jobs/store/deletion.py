@@ -5,8 +5,9 @@ from typing import Any
 from sqlalchemy import text
 
 from service.database import Connection
+from service.database.base import NOW
 from service.jobs.job import Job
-from service.jobs.store.table import HAS_ENDED, NOW
+from service.jobs.store.table import HAS_ENDED
 
 _BURY = text(
     f"""

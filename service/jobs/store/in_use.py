@@ -8,15 +8,15 @@ from sqlalchemy import text
 from service.database import Connection
 from service.database.base import quoted
 from service.jobs.lifecycle import Status
-from service.jobs.store.table import HAS_ENDED
+from service.jobs.store.table import HOLDS_A_PLACE
 from service.tenants.keys import MODES, Mode
 
 # Live and test have places and endpoints of their own; the other limits are for both together.
 _IN_USE = text(
     f"""
     SELECT (SELECT count(*) FROM jobs
-            WHERE token_id IS NOT NULL AND NOT ({HAS_ENDED}) AND tenant_id = :tenant AND mode = :mode
-              AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())) AS in_flight,
+            WHERE token_id IS NOT NULL AND tenant_id = :tenant AND mode = :mode AND {HOLDS_A_PLACE})
+               AS in_flight,
            (SELECT count(*) FROM jobs
             WHERE tenant_id = :tenant AND mode IN ({quoted(MODES)}) AND status = '{Status.ACCEPTED}'
               AND deleted_at IS NULL) AS queued,

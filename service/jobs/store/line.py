@@ -15,9 +15,10 @@ from sqlalchemy.sql import column
 from sqlalchemy.sql.selectable import TextualSelect
 
 from service.database import AnyConnection, Connection
+from service.database.base import NOW
 from service.jobs.lifecycle import Status
 from service.jobs.models import OVERDUE
-from service.jobs.store.table import COLUMNS, HAS_ENDED, IS_READY, LEASE_RAN_OUT, NOW, returning_jobs
+from service.jobs.store.table import COLUMNS, HOLDS_A_PLACE, IS_READY, LEASE_RAN_OUT, returning_jobs
 from service.tenants.models import PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID
 
 CLOCK = column("now", TIMESTAMP(timezone=True))
@@ -53,13 +54,11 @@ def taking(mode: str, line: str, *, sets: str, also: str = "TRUE") -> TextualSel
 
     A tenant's turn is its jobs in flight, were this one added, by its weight: the lowest turn goes first. So
     of more tenants than there is room for the rest cannot be chosen, and their jobs are not read.
-    What holds a place: all that is under way, and what was claimed and not sent yet.
     """
     sql = f"""
     WITH RECURSIVE line AS ({line}), held AS (
         SELECT tenant_id, count(*) AS jobs FROM jobs
-        WHERE token_id = :token AND NOT ({HAS_ENDED})
-          AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())
+        WHERE token_id = :token AND {HOLDS_A_PLACE}
         GROUP BY tenant_id
     ), room AS (
         SELECT greatest(0, least(:room, :places - coalesce((SELECT sum(jobs) FROM held), 0))) AS jobs

@@ -12,8 +12,9 @@ from sqlalchemy.sql.selectable import TextualSelect
 
 from service.jobs.job import Job, JobError
 from service.jobs.lifecycle import CANCEL, COMPLETE, EXPIRE, FAIL, INTEND, PUT_BACK, START, TAKE, Move, Status
+from service.jobs.models import states
 from service.jobs.store.claims import Owner
-from service.jobs.store.table import COLUMNS, encoded, returning_jobs, states
+from service.jobs.store.table import COLUMNS, encoded, returning_jobs
 from service.jobs.store.writing import Making, Write
 
 _LEASE = "clock_timestamp() + given.lease * interval '1 second'"

@@ -11,8 +11,10 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import Connection
+from service.database.base import NOW
+from service.database.locks import PRUNING
 from service.jobs.store.accept import KEPT_SECONDS
-from service.jobs.store.table import HAS_ENDED, NOW
+from service.jobs.store.table import HAS_ENDED
 from service.jobs.store.usage import DAY, UNCERTAIN
 
 LOCK_SECONDS = 1
@@ -20,9 +22,8 @@ LOCK_SECONDS = 1
 LATE_SECONDS = 60 * 60
 """A key is kept so much longer than it counts: somebody may just be looking up what it stands for."""
 
-# Any number: it parts this lock from others taken in the same database.
-_BEGIN_ALONE = text("SELECT pg_try_advisory_lock(7346013)")
-_END_ALONE = text("SELECT pg_advisory_unlock(7346013)")
+_BEGIN_ALONE = text(f"SELECT pg_try_advisory_lock({PRUNING})")
+_END_ALONE = text(f"SELECT pg_advisory_unlock({PRUNING})")
 
 _NOW = text(f"SELECT {NOW}")
 _IMPATIENT = text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")

@@ -6,28 +6,24 @@ from datetime import datetime
 from sqlalchemy import text
 
 from service.database import Connection
+from service.database.base import NOW
 from service.jobs.job import Job
-from service.jobs.lifecycle import Status
-from service.jobs.store.table import HAS_ENDED, IS_READY, LEASE_RAN_OUT, NOW
+from service.jobs.store.table import HOLDS_A_PLACE, IS_READY, LEASE_RAN_OUT
 from service.tenants.models import PLATFORM_TOKEN_ID, SCRIPTED_TOKEN_ID
 from service.tenants.tenant import Tenant
 from service.upstream.scripted import PLACES as SCRIPTED_PLACES
 
 MOST_AHEAD = 1_000
 
-# What holds a place is what the claim counts: all that is under way, and what was claimed and not sent yet.
-# Of other tenants' jobs the API may know how many do, by a function that counts the same.
-_HOLDS_A_PLACE = f"""
-    token_id = account.id AND NOT ({HAS_ENDED})
-    AND (status <> '{Status.ACCEPTED}' OR lease_until > clock_timestamp())
-"""
+# Of other tenants' jobs the API may know how many hold a place, by a function that counts the same.
 _STANDING = text(
     f"""
     SELECT {NOW} AS now, clock_timestamp() AS clock,
            EXISTS (SELECT FROM account_troubles() AS trouble WHERE trouble.id = account.id)
                AS is_account_in_trouble,
            places_held(account.id, account.places) >= account.places AS is_upstream_full,
-           (SELECT count(*) FROM (SELECT FROM jobs WHERE {_HOLDS_A_PLACE} AND tenant_id = tenant.id
+           (SELECT count(*) FROM (SELECT FROM jobs
+                                  WHERE token_id = account.id AND {HOLDS_A_PLACE} AND tenant_id = tenant.id
                                   LIMIT tenant.max_in_flight) AS held)
                >= tenant.max_in_flight AS is_tenant_full
     FROM tenants AS tenant CROSS JOIN LATERAL (

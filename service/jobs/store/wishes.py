@@ -9,9 +9,11 @@ from typing import Any
 from sqlalchemy.sql.selectable import TextualSelect
 
 from service.database import AnyConnection, Connection
+from service.database.base import NOW
 from service.jobs.job import Job
 from service.jobs.lifecycle import AT_UPSTREAM, Status
-from service.jobs.store.table import COLUMNS, NOW, encoded, returning_jobs, states
+from service.jobs.models import states
+from service.jobs.store.table import COLUMNS, LEASE_RAN_OUT, encoded, returning_jobs
 
 ASKING_SECONDS = 15
 
@@ -65,7 +67,7 @@ _OVERDUE = returning_jobs(
     f"""
     SELECT {COLUMNS} FROM jobs
     WHERE status = '{Status.ACCEPTED}' AND expires_at <= (SELECT {NOW})
-      AND (lease_until IS NULL OR lease_until < clock_timestamp())
+      AND {LEASE_RAN_OUT}
     ORDER BY expires_at LIMIT :most
     FOR UPDATE SKIP LOCKED
     """

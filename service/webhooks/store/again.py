@@ -12,12 +12,13 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 
 from service.database import Connection
+from service.database.base import NOW
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks.forms import MISSED
 from service.webhooks.lanes import REPLAY, endpoint_lane
 from service.webhooks.schedule import LONGEST_AGE
-from service.webhooks.store.table import NOBODYS, NOW, id_like
+from service.webhooks.store.table import NOBODYS, id_like
 
 MOST_REPLAYED = 10_000
 STRETCH = 20_000

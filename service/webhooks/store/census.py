@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import text
 
 from service.database import Connection
-from service.webhooks.store.table import NOW
+from service.database.base import NOW
 
 MOST_COUNTED = 100_000
 """Of each: more than this is the same alarm."""

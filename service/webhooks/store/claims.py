@@ -12,13 +12,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from service.database import AnyConnection, take_lock
+from service.database import AnyConnection
+from service.database.base import NOW
+from service.database.locks import SENDERS, take_lock
 from service.webhooks.lanes import Due, Key, Lane, Look
 from service.webhooks.store import moving
-from service.webhooks.store.table import NOBODYS, NOW
-
-# Any numbers: they part this lock from others taken in the same database.
-_LOCK = "SELECT pg_advisory_xact_lock(7346012, 1)"
+from service.webhooks.store.table import NOBODYS
 
 MOVED = "moved"
 """Of what is put aside: its endpoint has another URL now, and it is looked at again when it has too."""
@@ -151,7 +150,7 @@ class Claimed:
 
 async def lock(connection: AnyConnection) -> None:
     """Until the transaction ends nobody else claims or settles; everything else here comes after it."""
-    await take_lock(connection, _LOCK)
+    await take_lock(connection, SENDERS)
 
 
 async def look(

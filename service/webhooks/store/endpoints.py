@@ -8,16 +8,15 @@ from uuid import UUID
 from sqlalchemy import Row, Table, TextClause, insert, text, update
 
 from service.database import Connection
+from service.database.base import NOW
+from service.database.locks import take_named
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
 from service.webhooks.endpoint import MOST_COUNTED, Endpoint
 from service.webhooks.forms import Registration
 from service.webhooks.models import EndpointRow
-from service.webhooks.store.table import NOW
 
 ENDPOINTS = cast("Table", EndpointRow.__table__)
-
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('endpoints of ' || CAST(:tenant AS text), 0))")
 
 _ROOM = text(
     """
@@ -84,7 +83,7 @@ _TRUST = text(
 
 async def lock(connection: Connection, tenant: Tenant) -> None:
     """Whatever is counted or looked for of this tenant's endpoints stays so until the transaction ends."""
-    await connection.execute(_LOCK, {"tenant": str(tenant.id)})
+    await take_named(connection, f"endpoints of {tenant.id}")
 
 
 async def room(connection: Connection, tenant: Tenant) -> tuple[int, int]:

@@ -13,11 +13,11 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import AnyConnection
+from service.database.base import NOW
 from service.webhooks.lanes import Key, beside
 from service.webhooks.rules import Rules
 from service.webhooks.schedule import Delivered, Held
 from service.webhooks.store.settle import Ended
-from service.webhooks.store.table import NOW
 
 # What failed while the breaker was open had begun before: it opens it no further.
 _OPENS = (

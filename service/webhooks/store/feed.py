@@ -3,6 +3,7 @@
 from sqlalchemy import text
 
 from service.database import AnyConnection
+from service.database.locks import FEED
 
 MOST = 1000
 """Events in one statement."""
@@ -13,7 +14,7 @@ MOST = 1000
 _STAMP = text(
     f"""
     WITH turn AS MATERIALIZED (
-        SELECT pg_try_advisory_xact_lock(7346012, 2) AS mine
+        SELECT pg_try_advisory_xact_lock({FEED}) AS mine
     )
     UPDATE events SET position = unplaced.position
     FROM (SELECT id, nextval('event_positions') AS position

@@ -10,9 +10,9 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.exc import IntegrityError
 
 from service.database import AnyConnection, Connection, run
+from service.database.base import NOW
 from service.webhooks.endpoint import Endpoint
 from service.webhooks.store.again import STEP
-from service.webhooks.store.table import NOW
 
 
 def _move(which: str) -> TextClause:

@@ -12,10 +12,11 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import AnyConnection
+from service.database.base import NOW
 from service.webhooks.lanes import beside
 from service.webhooks.schedule import Delivered, Exhausted, Held, Retry, Verdict
 from service.webhooks.store.claims import Claimed
-from service.webhooks.store.table import NOBODYS, NOW
+from service.webhooks.store.table import NOBODYS
 
 _REMEMBERED = "interval '1 minute'"
 """How exactly it is known when an endpoint was last reached: a write for each success would be one too many.

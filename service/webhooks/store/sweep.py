@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy import TextClause, text
 
 from service.database import AnyConnection
+from service.database.base import NOW
 from service.webhooks.lanes import REPLAY
-from service.webhooks.store.table import NOBODYS, NOW
+from service.webhooks.store.table import NOBODYS
 
 MOST = 1000
 """Rows in one step."""

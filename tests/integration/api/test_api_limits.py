@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from harness.estate import ended_like_these
 from litestar import Litestar
 from prometheus_client import REGISTRY
 from sqlalchemy import text
@@ -245,17 +246,7 @@ async def test_waiting_jobs_are_counted_along_their_own_index(
 ) -> None:
     for _ in range(3):
         await api.post("/v1/jobs", json=BODY)
-    async with database.driver() as driver:
-        await driver.execute(
-            """
-            INSERT INTO jobs (id, tenant_id, mode, model, input, warnings, callback_events, metadata,
-                              priority, on_unconfirmed, status, expires_at, finished_at, output)
-            SELECT gen_random_uuid(), tenant_id, mode, model, input, warnings, callback_events, metadata,
-                   priority, on_unconfirmed, 'completed', expires_at, now(), '{}'
-            FROM jobs, generate_series(1, 5000)
-            """
-        )
-        await driver.execute("VACUUM ANALYZE jobs")
+    await ended_like_these(database, 5_000)
     for mode in ("force_generic_plan", "force_custom_plan"):
         async with app.state.parts.database.of_tenant(tenant.id) as connection:
             await connection.execute(text(f"SET LOCAL plan_cache_mode = {mode}"))

@@ -9,11 +9,6 @@ from harness.command import Command
 pytestmark = pytest.mark.usefixtures("logging_kept")
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, database_url: str, redis_url: str) -> Command:
-    return Command(monkeypatch, database_url=database_url, redis_url=redis_url)
-
-
 async def test_a_tenant_is_made_with_its_limits_and_its_secret(run: Command) -> None:
     made = await run.decoded("tenants", "create", "shop", "--max-in-flight", "7", "--weight", "3")
     assert list(made) == ["id", "name", "signing_secret"]

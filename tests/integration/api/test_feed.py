@@ -11,7 +11,8 @@ from harness.levers import Levers
 from service.database import Connection
 from service.ids import uuid7
 from service.tenants.tenant import Tenant
-from service.webhooks import erasure, feed_reader, outbox
+from service.webhooks import feed_reader, outbox
+from service.webhooks.store import erasure
 from service.webhooks.store.feed import stamp
 
 

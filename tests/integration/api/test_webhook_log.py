@@ -8,7 +8,7 @@ import pytest
 from harness.levers import DELIVERIES, ENDPOINTS, Levers
 
 from service.tenants.tenant import Tenant
-from service.webhooks import erasure
+from service.webhooks.store import erasure
 
 
 async def test_a_delivery_is_shown_with_every_attempt(levers: Levers) -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import asdict
 
+from service.backoff import Random
 from service.clock import Clock
 from service.database import Database, is_outage
 from service.jobs.retention import BusyError, Pruned, prune
@@ -14,7 +14,7 @@ from service.telemetry import log, metrics
 EVERY_SECONDS = 60 * 60.0
 
 
-class Upkeep:
+class Pruning:
     """Removes what is older than so many days. One per worker."""
 
     def __init__(
@@ -23,7 +23,7 @@ class Upkeep:
         *,
         days: int,
         clock: Clock,
-        rand: Callable[[], float],
+        rand: Random,
         every: float = EVERY_SECONDS,
     ) -> None:
         """`rand` says when in the first hour to begin, so that workers that start together do not."""
@@ -46,7 +46,7 @@ class Upkeep:
         try:
             async with aclosing(prune(self._database, days=self._days, clock=self._clock)) as steps:
                 async for after_step in steps:
-                    count(after_step, since=pruned)
+                    _count(after_step, since=pruned)
                     pruned = after_step
         except BusyError:
             return
@@ -60,7 +60,6 @@ class Upkeep:
                 log.info("retention.pruned", days=self._days, **asdict(pruned))
 
 
-def count(pruned: Pruned, *, since: Pruned) -> None:
-    """Count what was removed since."""
+def _count(pruned: Pruned, *, since: Pruned) -> None:
     for kind in ("jobs", "idempotency_keys", "events", "secrets"):
         metrics.PRUNED.labels(kind).inc(getattr(pruned, kind) - getattr(since, kind))

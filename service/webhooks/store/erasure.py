@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from service.database import Connection
+from service.database.base import NOW
 from service.tenants.tenant import Tenant
 from service.webhooks.models import ENDED_DELIVERIES
-from service.webhooks.store import NOW
 
 # A sender that is at work on one finds that it is not its own any more. Of a `callback_url` its origin stays,
 # which the lane is named by; an endpoint's URL is not the job's. Receivers may have answered with what they
@@ -25,7 +25,7 @@ _ERASE = text(
         status = CASE WHEN status IN ({ENDED_DELIVERIES}) THEN status ELSE 'cancelled' END,
         finished_at = coalesce(finished_at, {NOW})
     FROM event WHERE delivery.event_id = event.id
-    """  # noqa: S608  only constants of ours are put into it
+    """
 )
 
 # A statement of its own, so that it sees an attempt that was written while the first one waited for its row.
