@@ -10,9 +10,11 @@ from uuid import UUID
 
 import httpx
 import msgspec
+import pytest
 import structlog
 import uvicorn
 from litestar import Litestar
+from sqlalchemy import URL, make_url
 
 from service.api import create_app
 from service.api.protocol import Protocol
@@ -163,6 +165,21 @@ async def test_without_postgres_it_is_alive_but_not_ready(serving: Serving) -> N
     assert live.status_code == 200
     assert (ready.status_code, ready.json()["retryable"]) == (503, True)
     assert ready.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize(
+    "closed", [lambda url: url.set(username="nobody"), lambda url: url.set(database="none")]
+)
+async def test_a_postgres_that_lets_nobody_in_is_away_too(
+    serving: Serving, new_settings: Callable[[], Settings], closed: Callable[[URL], URL]
+) -> None:
+    url = closed(make_url(new_settings().database_url))
+    async with serving(api_database_url=url.render_as_string(hide_password=False)) as client:
+        ready = await client.get("/health/ready")
+        refused = await client.get("/v1/tenant", headers={"Authorization": f"Bearer {keys.new('live')}"})
+
+    for answer in (ready, refused):
+        assert (answer.status_code, answer.json()["retryable"]) == (503, True)
 
 
 async def test_without_the_schema_it_is_not_ready(serving: Serving, empty_database_url: str) -> None:
