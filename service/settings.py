@@ -3,19 +3,28 @@
 The descriptions are the README's table. A wrong value stops the start with one line per fault.
 """
 
-from ipaddress import IPv4Network, IPv6Network
+import inspect
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal, Self
+from urllib.parse import SplitResult, urlsplit
 
+import asyncpg
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from service.encryption import Vault
 
-Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+# What Postgres's intervals and integers hold, with room to spare.
+LONGEST = 1_000_000
+Seconds = Annotated[float, Field(gt=0, le=LONGEST)]
+Wait = Annotated[float, Field(ge=0, le=LONGEST)]
+Count = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
 PREFIX = "EDIT_JOBS_"
+_GIVEN_TO_THE_DRIVER = {"timeout", "command_timeout", "server_settings"}
 
 
 class InvalidSettingsError(Exception):
@@ -50,7 +59,7 @@ class Settings(BaseSettings):
     webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="Private ranges that webhooks may call, comma-separated; none by default"
     )
-    webhook_retry_schedule: Annotated[tuple[float, ...], NoDecode] = Field(
+    webhook_retry_schedule: Annotated[tuple[Wait, ...], NoDecode] = Field(
         (0, 5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400),
         description="Seconds before each attempt of a webhook, comma-separated",
         min_length=1,
@@ -106,18 +115,21 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged")
     log_format: Literal["json", "console"] = Field("json", description="`json`, or `console` for people")
 
-    @field_validator("webhook_allowed_networks", "webhook_retry_schedule", mode="before")
+    @field_validator("webhook_allowed_networks", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
-        return (
-            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-        )
+    def _networks(cls, value: object) -> object:
+        return [ip_network(part) for part in _parts(value)] if isinstance(value, str) else value
+
+    @field_validator("webhook_retry_schedule", mode="before")
+    @classmethod
+    def _schedule(cls, value: object) -> object:
+        return _parts(value) if isinstance(value, str) else value
 
     @field_validator("webhook_retry_schedule")
     @classmethod
     def _begins_at_once(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if value[0] != 0 or min(value) < 0:
-            raise ValueError("must begin with 0, for the first attempt, and hold no negative number")
+        if value[0] != 0:
+            raise ValueError("must begin with 0, for the first attempt")
         return value
 
     @field_validator("database_url", "api_database_url")
@@ -127,20 +139,42 @@ class Settings(BaseSettings):
         if value and scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
             raise ValueError("must begin with postgresql://")
         # What libpq calls `sslmode`, asyncpg's driver calls `ssl`; the values are the same.
-        return f"postgresql+asyncpg://{rest.replace('sslmode=', 'ssl=')}" if value else value
+        value = f"postgresql+asyncpg://{rest.replace('sslmode=', 'ssl=')}" if value else value
+        try:
+            given = make_url(value).query if value else {}
+        except (ArgumentError, ValueError):
+            raise ValueError("is not postgresql://user:password@host:port/name") from None
+        # The driver is handed them as they are, beside ours, and would refuse each connection.
+        known = inspect.signature(asyncpg.connect).parameters.keys() - _GIVEN_TO_THE_DRIVER
+        unknown = given.keys() - known
+        if unknown:
+            raise ValueError(f"has a parameter that cannot be given: {', '.join(map(repr, sorted(unknown)))}")
+        return value
 
     @field_validator("redis_url")
     @classmethod
-    def _redis_scheme(cls, value: str) -> str:
-        if value.partition("://")[0] not in ("redis", "rediss", "unix"):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+    def _redis(cls, value: str) -> str:
+        parts = _url(value, "redis", "rediss", "unix")
+        database = "" if parts.scheme == "unix" else parts.path.removeprefix("/")
+        if database and not database.isdecimal():
+            raise ValueError("must name its database by a number, like redis://host:6379/0")
+        return value
+
+    @field_validator("upstream_token")
+    @classmethod
+    def _fits_a_header(cls, value: str) -> str:
+        if not value.isascii() or not value.isprintable() or " " in value:
+            raise ValueError("must be one word of ASCII, without blanks or line ends")
         return value
 
     @field_validator("upstream_url", "public_url")
     @classmethod
     def _http_base(cls, value: str) -> str:
-        if not value.startswith(("https://", "http://")):
-            raise ValueError("must begin with https:// or http://")
+        parts = _url(value, "https", "http")
+        if not parts.hostname:
+            raise ValueError("must name a host")
+        if "?" in value or "#" in value:
+            raise ValueError("must have no query and no fragment: paths are put behind it")
         return value.rstrip("/")
 
     @field_validator("secret_key")
@@ -182,6 +216,30 @@ def load(kind: type[Settings] = Settings) -> Settings:
         return kind()
     except ValidationError as error:
         raise InvalidSettingsError("\n".join(_line(fault) for fault in error.errors())) from None
+
+
+def load_for_worker() -> Settings:
+    """The same for a process that submits jobs, which needs a token to do so."""
+    settings = load()
+    if not settings.upstream_token:
+        raise InvalidSettingsError(f"{PREFIX}UPSTREAM_TOKEN: is not set")
+    return settings
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _url(value: str, *schemes: str) -> SplitResult:
+    parts = urlsplit(value)
+    if parts.scheme not in schemes or "://" not in value:
+        *others, last = (f"{scheme}://" for scheme in schemes)
+        raise ValueError(f"must begin with {', '.join(others)} or {last}")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("has no valid port") from None
+    return parts
 
 
 def _line(fault: ErrorDetails) -> str:

@@ -64,7 +64,7 @@ HANDLERS = [accept_batch]
 
 
 def _bodies(body: object) -> Sequence[object]:
-    shell = {**body, "jobs": _unread(body.get("jobs"))} if isinstance(body, dict) else body
+    shell = {**body, "jobs": _unread(body["jobs"])} if isinstance(body, dict) and "jobs" in body else body
     if faults := ENVELOPE.faults(shell):
         raise InvalidInputError.of(faults)
     assert isinstance(body, dict), "the schema lets nothing else through"

@@ -7,6 +7,8 @@ from service.api.describing import ID, TEXT, TIME, json, record, ref, sent
 from service.api.jobs_description import job_fields
 from service.jobs.lifecycle import END_EVENTS, START, TAKE, TOLD_EVENTS
 from service.jobs.telling import LARGEST_BODY
+from service.tenants.keys import MODES
+from service.webhooks import trial
 from service.webhooks.outbox import API_VERSION
 
 UNTOLD = ("input", "delivery")
@@ -38,7 +40,8 @@ _ANSWERS = {
 
 def webhooks() -> dict[str, Any]:
     """What receivers are sent."""
-    return {event: {"post": _told(event)} for event in TOLD_EVENTS}
+    told = {event: _told(event) for event in TOLD_EVENTS} | {trial.TYPE: _TRIAL}
+    return {event: {"post": post} for event, post in told.items()}
 
 
 def schemas() -> dict[str, Any]:
@@ -59,19 +62,30 @@ def schemas() -> dict[str, Any]:
         "Event": event
         | {"description": "The same bytes at every attempt.", "examples": [_example(END_EVENTS[0])]},
         "ToldJob": data | {"description": "The job, as it was then."},
+        "TestEvent": record(
+            type={"const": trial.TYPE},
+            timestamp=TIME,
+            api_version={"const": API_VERSION},
+            data=record(endpoint_id=ID, tenant_id=ID, mode={"enum": list(MODES)}, message=TEXT),
+        ),
     }
 
 
 def _told(event: str) -> dict[str, Any]:
-    usual = "Sent unless `callback_events` says otherwise." if event in END_EVENTS else "Sent on request."
+    usual = "`callback_events`, or an endpoint's `events`"
+    when = f"Sent unless {usual}, say otherwise." if event in END_EVENTS else f"Sent where {usual}, name it."
+    return _post(_SUMMARIES[event], when, json("Event", example=_example(event)))
+
+
+def _post(summary: str, when: str, content: dict[str, Any]) -> dict[str, Any]:
     return {
-        "summary": _SUMMARIES[event],
-        "description": usual,
+        "summary": summary,
+        "description": when,
         "tags": ["Events"],
         # Nothing of the API's own: a receiver goes by the signature.
         "security": [],
         "parameters": _HEADERS,
-        "requestBody": {"required": True, "content": json("Event", example=_example(event))},
+        "requestBody": {"required": True, "content": content},
         "responses": _ANSWERS,
     }
 
@@ -122,3 +136,21 @@ _HEADERS = [
     ),
     sent("user-agent", "Whose it is.", TEXT, required=True, example="edit-jobs/0.1.0"),
 ]
+_TRIAL = _post(
+    "Somebody asked whether this arrives",
+    "Sent once to an endpoint by `POST /v1/webhook-endpoints/{endpoint_id}/test`, and never again.",
+    json(
+        "TestEvent",
+        example={
+            "type": trial.TYPE,
+            "timestamp": samples.COMPLETED["finished_at"],
+            "api_version": API_VERSION,
+            "data": {
+                "endpoint_id": samples.JOB_ID,
+                "tenant_id": samples.TENANT_ID,
+                "mode": "live",
+                "message": trial.MESSAGE,
+            },
+        },
+    ),
+)

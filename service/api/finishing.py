@@ -26,7 +26,7 @@ TAGS = (
     ("Operators", "For those who run the platform.", ("/v1/admin",)),
     ("Service", "For those who run it, without a key.", ("/",)),
 )  # fmt: skip
-EVENTS = {"name": "Events", "description": "What is sent to a job's `callback_url`."}
+EVENTS = {"name": "Events", "description": "What is sent to a job's `callback_url` and to endpoints."}
 
 HEADERS: dict[str, Any] = {
     "X-Request-Id": {

@@ -92,12 +92,10 @@ def api(
 def worker() -> None:
     """Work on jobs and deliver webhooks. Any number of workers share the work."""
     from service.cli.ports import make_sure_free
-    from service.settings import PREFIX, InvalidSettingsError, load
+    from service.settings import PREFIX, load_for_worker
     from service.telemetry import configure
 
-    settings = load()
-    if not settings.upstream_token:
-        raise InvalidSettingsError(f"{PREFIX}UPSTREAM_TOKEN: is not set")
+    settings = load_for_worker()
     if settings.metrics_port:
         make_sure_free("0.0.0.0", settings.metrics_port, option=f"{PREFIX}METRICS_PORT")  # noqa: S104
     # Only now: it takes a second, and a mistake is told at once.

@@ -93,7 +93,7 @@ async def _postgres(settings: Settings) -> list[Finding]:
 async def _reached(name: str, url: str) -> Finding:
     check = "Postgres" if name == "DATABASE_URL" else "Postgres for the API"
     try:
-        with explained(url, name=name):
+        with explained(url):
             async with _one_connection(url) as database, database.statement() as connection:
                 release, number, role = (await connection.execute(_SERVER)).one()
     except CommandError as error:

@@ -24,7 +24,7 @@ TO_TRY = r"""
   AUTH='Authorization: Bearer {key}'
 
   # Create a job, and keep its id
-  JOB=$(curl -s {api}/v1/jobs -H "$AUTH" -H 'Content-Type: application/json' -d '{{
+  JOB=$(curl -sw '\n' {api}/v1/jobs -H "$AUTH" -H 'Content-Type: application/json' -d '{{
     "input": {{"prompt": "Make it winter", "image_urls": ["{sample}"]}},
     "callback_url": "{hook}"}}' | tee /dev/stderr | sed 's/.*"id":"\([^"]*\)".*/\1/')
 
@@ -33,7 +33,7 @@ TO_TRY = r"""
   curl -sw '\n' '{api}/v1/jobs?limit=5' -H "$AUTH"      # the newest jobs
 
   # One that waits for 20 s, to be cancelled before it runs; sim:fail in the prompt makes one fail
-  SLOW=$(curl -s {api}/v1/jobs -H "$AUTH" -H 'Content-Type: application/json' -d '{{
+  SLOW=$(curl -sw '\n' {api}/v1/jobs -H "$AUTH" -H 'Content-Type: application/json' -d '{{
     "input": {{"prompt": "Make it summer sim:queue=20", "image_urls": ["{sample}"]}}
     }}' | tee /dev/stderr | sed 's/.*"id":"\([^"]*\)".*/\1/')
   curl -sw '\n' -X POST {api}/v1/jobs/$SLOW/cancel -H "$AUTH"

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
 from service.cli.console import out
 from service.cli.failures import CommandError
 from service.database import Connection, Database, UnknownVersionError, api_role, is_outage
-from service.settings import PREFIX, Settings
+from service.settings import Settings
 
 Result = TypeVar("Result")
 
@@ -62,27 +62,21 @@ def admit(settings: Settings) -> None:
 
 
 @contextmanager
-def explained(database_url: str, *, name: str = "DATABASE_URL") -> Iterator[None]:
-    """Turn what an operator can mend about Postgres into a CommandError that names it, or the setting."""
-    try:
-        url = make_url(database_url)
-    except (ArgumentError, ValueError):
-        raise CommandError(f"{PREFIX}{name} is not postgresql://user:password@host:port/name") from None
+def explained(database_url: str) -> Iterator[None]:
+    """Turn what an operator can mend about Postgres into a CommandError that names it."""
+    url = make_url(database_url)
     try:
         yield
     except UnknownVersionError as error:
         raise CommandError(f"Postgres at {_place(url)} was migrated by a newer version: {error}") from error
     except Exception as error:
-        message = _trouble(error, name=name)
+        message = _trouble(error)
         if message is None:
             raise
         raise CommandError(f"Postgres at {_place(url)} {message}") from error
 
 
-def _trouble(error: Exception, *, name: str) -> str | None:
-    if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
-        # sqlalchemy hands the parameters of the URL to asyncpg as they are.
-        return f"cannot be reached: a parameter in {PREFIX}{name} is not known: {error}"
+def _trouble(error: Exception) -> str | None:
     reason: BaseException = error
     if isinstance(error, DBAPIError) and error.orig is not None:
         reason = error.orig

@@ -1,14 +1,15 @@
-"""Which failures mean that Postgres is away, full or overloaded: to wait for, not to report as a bug."""
+"""Which failures mean that Postgres is away, closed, full or overloaded: to wait for, not bugs to report."""
 
 import asyncio
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-# Connection lost, out of resources (53100 is a full disk), operator intervention, system error,
-# and what asks for the same again: serialization failure, deadlock, a lock that was not to be had, a
-# transaction that was ended for its idleness, a server that is not the primary any more.
-_CLASSES = ("08", "53", "57", "58")
+# Connection lost, nobody let in (a password is being changed, a database restored), out of resources (53100
+# is a full disk), operator intervention, system error, and what asks for the same again: serialization
+# failure, deadlock, a lock that was not to be had, a transaction that was ended for its idleness, a server
+# that is not the primary any more.
+_CLASSES = ("08", "28", "3D", "53", "57", "58")
 _STATES = ("40001", "40P01", "55P03", "25P03", "25006")
 
 

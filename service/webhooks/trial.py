@@ -29,6 +29,7 @@ AT_ONCE = 50
 OF_A_TENANT = 4
 """The same of one tenant: hanging receivers of its own hold up nobody else's tests."""
 TYPE = "webhook.test"
+MESSAGE = "Somebody asked whether this arrives. Nothing has happened to any job."
 
 
 class Trials:
@@ -104,7 +105,7 @@ def _body(endpoint: Endpoint, at: datetime) -> bytes:
         "endpoint_id": str(endpoint.id),
         "tenant_id": str(endpoint.tenant_id),
         "mode": endpoint.mode,
-        "message": "Somebody asked whether this arrives. Nothing has happened to any job.",
+        "message": MESSAGE,
     }
     return msgspec.json.encode(envelope(TYPE, at, data))
 

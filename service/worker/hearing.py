@@ -12,7 +12,7 @@ from arq.connections import ArqRedis
 from arq.worker import Function, Worker, func
 
 from service.queue import QUEUE, RING, connect, deserialize, disconnect, redis_settings, serialize
-from service.settings import Settings, load
+from service.settings import InvalidSettingsError, Settings, load_for_worker
 from service.telemetry import configure, log, metrics
 from service.worker.engine import Engine
 from service.worker.metrics import telling_metrics
@@ -66,8 +66,14 @@ def _worker(redis: ArqRedis, engine: Engine) -> Worker:
 
 
 def worker_settings() -> type:
-    """What `arq service.worker.WorkerSettings` runs: the same, with arq as the outer process."""
-    settings = load()
+    """What `arq service.worker.WorkerSettings` runs: the same, with arq as the outer process.
+
+    Settings that cannot be used end it with a message, since arq would show a traceback.
+    """
+    try:
+        settings = load_for_worker()
+    except InvalidSettingsError as error:
+        raise SystemExit(f"error: the settings cannot be used:\n{error}") from None
 
     async def on_startup(ctx: dict[str, Any]) -> None:
         configure(level=settings.log_level, form=settings.log_format)

@@ -178,6 +178,11 @@ async def test_what_is_no_batch_is_refused_as_a_whole(
     assert await stored(database) == 0
 
 
+async def test_a_batch_without_jobs_hears_that_they_are_required(api: httpx.AsyncClient) -> None:
+    answer = await api.post("/v1/jobs/batch", json={})
+    assert answer.json()["errors"] == [{"pointer": "/jobs", "message": "is required"}]
+
+
 async def test_a_batch_takes_no_key_for_all_of_it(api: httpx.AsyncClient, database: Database) -> None:
     answer = await api.post("/v1/jobs/batch", json={"jobs": [JOB]}, headers={"Idempotency-Key": "a"})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")

@@ -1,8 +1,9 @@
 """What holds for every call: keys, problem documents, request ids, health."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any
@@ -10,9 +11,11 @@ from uuid import UUID
 
 import httpx
 import msgspec
+import pytest
 import structlog
 import uvicorn
 from litestar import Litestar
+from sqlalchemy import URL, make_url
 
 from service.api import create_app
 from service.api.protocol import Protocol
@@ -165,6 +168,21 @@ async def test_without_postgres_it_is_alive_but_not_ready(serving: Serving) -> N
     assert ready.headers["Retry-After"] == "1"
 
 
+@pytest.mark.parametrize(
+    "closed", [lambda url: url.set(username="nobody"), lambda url: url.set(database="none")]
+)
+async def test_a_postgres_that_lets_nobody_in_is_away_too(
+    serving: Serving, new_settings: Callable[[], Settings], closed: Callable[[URL], URL]
+) -> None:
+    url = closed(make_url(new_settings().database_url))
+    async with serving(api_database_url=url.render_as_string(hide_password=False)) as client:
+        ready = await client.get("/health/ready")
+        refused = await client.get("/v1/tenant", headers={"Authorization": f"Bearer {keys.new('live')}"})
+
+    for answer in (ready, refused):
+        assert (answer.status_code, answer.json()["retryable"]) == (503, True)
+
+
 async def test_without_the_schema_it_is_not_ready(serving: Serving, empty_database_url: str) -> None:
     async with serving(api_database_url=empty_database_url) as client:
         ready = await client.get("/health/ready")
@@ -211,19 +229,71 @@ async def test_a_header_that_decides_can_be_given_once(api: httpx.AsyncClient) -
         assert "can be given once" in response.json()["detail"]
 
 
-async def test_what_is_not_http_gets_a_problem_document_with_an_id(app: Litestar) -> None:
+@pytest.fixture
+async def connected(app: Litestar) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server of its own."""
     config = uvicorn.Config(app, http=Protocol, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     reader, writer = await asyncio.open_connection(*listener.getsockname())
-    writer.write(b"GET /v1/jobs?status=\xff HTTP/1.1\r\nHost: x\r\n\r\n")
-    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    yield reader, writer
     writer.close()
     server.should_exit = True
     await serving
+
+
+async def test_what_is_not_http_gets_a_problem_document_with_an_id(
+    connected: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+) -> None:
+    reader, writer = connected
+    writer.write(b"GET /v1/jobs?status=\xff HTTP/1.1\r\nHost: x\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
 
     assert head.startswith(b"HTTP/1.1 400 ")
     assert b"application/problem+json" in head
     assert b"x-request-id: " in head
     assert msgspec.json.decode(body)["code"] == "bad_request"
+
+
+@pytest.mark.parametrize(
+    ("head", "more"),
+    [
+        (b"GET /", b"a"),
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-A: ", b"a"),
+        (b"GET /health/live HTTP/1.1\r\nHost: x\r\n", b"X-A: a\r\n"),
+        (b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"X-A: a\r\n"),
+    ],
+    ids=["path", "header", "headers", "trailers"],
+)
+async def test_a_request_without_an_end_is_ended(
+    connected: tuple[asyncio.StreamReader, asyncio.StreamWriter], head: bytes, more: bytes
+) -> None:
+    reader, writer = connected
+    sent = 0
+    writer.write(head)
+    with contextlib.suppress(ConnectionError):
+        while sent < 8_000_000 and not writer.is_closing():
+            writer.write(more * 10_000)
+            sent += len(more) * 10_000
+            await writer.drain()
+    with contextlib.suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), 5)
+    assert reader.at_eof() or reader.exception()
+    assert sent < 8_000_000
+
+
+async def test_a_long_head_and_a_body_that_is_far_too_long_are_answered(
+    connected: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+) -> None:
+    reader, writer = connected
+    key = keys.new("live").encode()
+    writer.write(b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 30_000 + b"\r\n")
+    writer.write(b"Authorization: Bearer " + key + b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(40):
+        writer.write(b"10000\r\n" + b"a" * 65_536 + b"\r\n")
+        await writer.drain()
+    writer.write(b"0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answers = await asyncio.wait_for(reader.read(), 5)
+    assert answers.startswith(b"HTTP/1.1 401 ")
+    assert answers.endswith(b'{"status":"ok"}')

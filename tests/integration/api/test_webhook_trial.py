@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import msgspec
 import pytest
 from harness.applications import application, client_of
@@ -67,6 +68,9 @@ async def test_it_arrives_signed_as_a_real_one(
     assert kinds == ["v1", "v1a"]
     body = msgspec.json.decode(came.body)
     assert (body["type"], body["data"]["endpoint_id"]) == ("webhook.test", made["id"])
+    described = (await inside.get("/schema/openapi.json")).json()["components"]["schemas"]["TestEvent"]
+    jsonschema_rs.Draft202012Validator(described, validate_formats=True).validate(body)
+    assert set(body["data"]) == set(described["properties"]["data"]["required"])
 
 
 async def test_a_failure_is_told_with_the_start_of_the_answer(
