@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         86400, ge=10, le=604800, description="Seconds until a job expires whose request does not say"
     )
     poll_cost: Seconds = Field(
-        0.06,
+        0.058,
         description="What one status read is worth in seconds of delay; four times as much halves the reads",
     )
     worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")

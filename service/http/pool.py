@@ -17,7 +17,7 @@ class Pool:
         self, connector: Connector, *, connections: int, per_host: int, keepalive_seconds: float
     ) -> None:
         self._connector = connector
-        self._most = connections
+        self._places = connections
         self._most_of_one = per_host or connections
         self._keepalive = keepalive_seconds
         self._idle: dict[Origin, deque[Connection]] = {}
@@ -39,6 +39,7 @@ class Pool:
             await self._wait(origin)
         if kept := self._kept(origin):
             return kept
+        self._places -= 1
         self._used[origin] += 1
         try:
             connection = await self._connector.connect(origin, way)
@@ -82,7 +83,7 @@ class Pool:
         return not self._is_closed
 
     def _has_room(self, origin: Origin) -> bool:
-        return self._used.total() < self._most and self._used[origin] < self._most_of_one
+        return self._places > 0 and self._used[origin] < self._most_of_one
 
     def _kept(self, origin: Origin) -> Connection | None:
         """The one that was used last: the others may grow old."""
@@ -90,6 +91,7 @@ class Pool:
         while kept:
             connection = kept.pop()
             if connection.is_usable and time.monotonic() - connection.idle_since < self._keepalive:
+                self._places -= 1
                 self._used[origin] += 1
                 self._in_use.add(connection)
                 return connection
@@ -106,6 +108,7 @@ class Pool:
             raise
 
     def _free(self, origin: Origin) -> None:
+        self._places += 1
         self._used[origin] -= 1
         if not self._used[origin]:
             del self._used[origin]

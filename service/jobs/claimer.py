@@ -28,7 +28,7 @@ GRACE_SECONDS = 5.0
 """How long after a submit's own deadline its owner still has to write down what came of it."""
 PLACES_FREED_SECONDS = 0.1
 """Ends come singly and each frees a place: so long they are gathered before the next claim."""
-APART_SECONDS = 0.1
+APART_SECONDS = 0.2
 """Between two looks, the first of which is at once: a claim for each bell would cost more than its job."""
 LET_IN_AT_ONCE = 1_000
 """Jobs that were put back and are due again, at each tick."""

@@ -13,7 +13,7 @@ from service.jobs.run_times import RunTimes
 GROWTH = 1.3
 """Without history each wait is so many times the one before; the same after a read that taught nothing."""
 
-FIRST_WAIT, USUAL_COST = 2.0, 0.06
+FIRST_WAIT, USUAL_COST = 2.0, 0.058
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Pace:
 
     @property
     def first(self) -> float:
-        """The first wait without history: 2 s at the usual cost of 0.06."""
+        """The first wait without history: 2 s at the usual cost of 0.058."""
         return FIRST_WAIT * math.sqrt(self.cost / USUAL_COST)
 
     def wait(self, course: Course, times: RunTimes | None, now: float, *, learnt: bool = True) -> float:

@@ -18,7 +18,7 @@ from service.jobs.pace import Pace
 from service.jobs.reader import Reader
 from service.telemetry import log
 
-BEAT_SECONDS = 0.05
+BEAT_SECONDS = 0.1
 """Reads leave on the beat that is nearest to their time, those of the same beat together: waking up for each
 takes twice the CPU."""
 

@@ -30,6 +30,9 @@ from service.webhooks.upkeep import Upkeep
 
 APART_SECONDS = 0.05
 """Between two turns, unless somebody stands in a line that may move: ends come singly, turns cost."""
+SOON_SECONDS, AT_LEISURE_SECONDS = 0.01, 0.1
+"""From the end of an attempt to the turn that settles it, if somebody stands in a line that it may move, or
+nobody does: others that end, or become due, in that time share it."""
 MARGIN_SECONDS = 10.0
 """A lease outlives the deadline by this, for what comes before the attempt and after it."""
 
@@ -65,6 +68,7 @@ class Sender:
         self._ended: list[tuple[Ended, Attempt]] = []
         self._woken = asyncio.Event()
         self._left_behind = False
+        self._settling: asyncio.TimerHandle | None = None
         self._stop_by: float | None = None
         self._finished = asyncio.Event()
         self._finished.set()
@@ -145,6 +149,9 @@ class Sender:
     async def _look(self) -> None:
         await self._upkeep.look()
         ended, self._ended = self._ended, []
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
         room = 0 if self._is_stopping else self._rules.slots - len(self._attempts)
         at = time.monotonic()
         try:
@@ -189,7 +196,13 @@ class Sender:
             task = asyncio.current_task()
             assert task is not None
             self._attempts.discard(task)
-            self.wake()
+            self._settle_within(
+                SOON_SECONDS if self._left_behind or self._is_stopping else AT_LEISURE_SECONDS
+            )
+
+    def _settle_within(self, seconds: float) -> None:
+        if self._settling is None:
+            self._settling = asyncio.get_running_loop().call_later(seconds, self.wake)
 
     async def _make(self, delivery: Claimed, *, claimed_at: float) -> None:
         begun = time.monotonic()

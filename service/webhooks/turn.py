@@ -32,7 +32,7 @@ class Turn:
     """What came of it. `settled`: deliveries that were still the sender's. `saw_all`: no more is due than was
     seen.
 
-    `left_behind`: somebody stands in a line that moves as soon as an attempt ends.
+    `left_behind`: somebody stands in a line that moves as soon as an attempt ends, or nobody looked.
     """
 
     settled: frozenset[UUID] = frozenset()
@@ -62,7 +62,7 @@ async def take_turn(
         if ended:
             settled = await settling.settle(connection, ended, lane_slots=rules.lane_slots, now=now)
             opened, disabled = await _fail(connection, ended, rules=rules, now=now)
-        turn = Turn(settled=frozenset(settled), opened=opened, disabled=disabled)
+        turn = Turn(settled=frozenset(settled), opened=opened, disabled=disabled, left_behind=room <= 0)
         if room <= 0:
             return turn
         return await _claim(connection, turn, room=room, owner=owner, lease=lease, rules=rules, now=now)
