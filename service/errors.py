@@ -201,14 +201,6 @@ class NotRedeliverableError(ServiceError):
     status = 409
 
 
-class LimitReachedError(ServiceError):
-    """There are as many as there may be."""
-
-    # Not a 429: to wait does not help.
-    code = "limit_reached"
-    status = 409
-
-
 class IdempotencyKeyReusedError(ServiceError):
     """The Idempotency-Key was used for another request."""
 
@@ -230,6 +222,17 @@ class QueueFullError(ServiceError):
     code = "queue_full"
     status = 429
     retryable = True
+
+
+class LimitReachedError(ServiceError):
+    """There are as many as there may be."""
+
+    # Waiting alone does not help: one must go first, or an operator raise the limit.
+    code = "limit_reached"
+    status = 429
+
+    def __init__(self, detail: str, *, limit: str) -> None:
+        super().__init__(detail, limit=limit, retry_after=60)
 
 
 class UnavailableError(ServiceError):

@@ -38,6 +38,7 @@ _MORE: dict[type[ServiceError], dict[str, Any]] = {
     },
     errors.RateLimitedError: {"limit": "requests_per_second"},
     errors.QueueFullError: {"limit": "max_queued"},
+    errors.LimitReachedError: {"limit": "max_keys"},
 }
 
 

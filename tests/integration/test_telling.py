@@ -22,10 +22,11 @@ async def test_an_endpoint_is_told_of_the_beginning_too_if_it_wants_that(world: 
     world.hook, hook = "https://127.0.0.1:9/nobody", world.hook
     world.start()
     # Long enough to be seen running.
-    await world.ended(await world.accept("a lake sim:run=1", callback_events=["job.failed"]))
+    job = await world.ended(await world.accept("a lake sim:run=1", callback_events=["job.failed"]))
     told = sorted(await world.told(3), key=lambda event: event["data"]["sequence"])
     assert [event["type"] for event in told] == wanted
-    assert [event["data"]["sequence"] for event in told] == [3, 4, 5]
+    numbers = {entry: number for number, entry in enumerate(await world.types(job), start=1)}
+    assert [event["data"]["sequence"] for event in told] == [numbers[entry] for entry in wanted]
     assert hook != world.hook
 
 

@@ -113,8 +113,8 @@ async def test_a_tenant_has_no_more_live_keys_than_it_may(
         await store.change(connection, tenant.id, limits={"max_keys": 2}, actor="test")
     made = await created(api)
     refused = await api.post(KEYS, json={"scopes": ["jobs:read"]})
-    assert (refused.status_code, refused.json()["code"]) == (409, "limit_reached")
-    assert refused.json()["limit"] == "max_keys"
+    assert (refused.status_code, refused.json()["code"]) == (429, "limit_reached")
+    assert (refused.json()["limit"], refused.headers["retry-after"]) == ("max_keys", "60")
     await api.delete(f"{KEYS}/{made['id']}")
     await created(api)
 

@@ -111,10 +111,15 @@ async def test_a_tenant_has_so_many_endpoints_and_no_more_however_many_ask_at_on
     async with database.transaction() as connection:
         await connection.execute(text("UPDATE tenants SET max_endpoints = 3"))
     answers = await asyncio.gather(*(api.post(PATH, json={"url": f"{URL}/{n}"}) for n in range(8)))
-    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [409] * 5
-    refused = next(answer.json() for answer in answers if answer.status_code == 409)
-    assert (refused["code"], refused["retryable"]) == ("limit_reached", False)
-    assert "max_endpoints" in refused["detail"]
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [429] * 5
+    (refused, *_) = (answer for answer in answers if answer.status_code == 429)
+    problem = refused.json()
+    assert (problem["code"], problem["limit"], problem["retryable"]) == (
+        "limit_reached",
+        "max_endpoints",
+        False,
+    )
+    assert refused.headers["retry-after"] == "60"
     (oldest, *_) = (await api.get(PATH)).json()["data"]
     assert (await api.delete(f"{PATH}/{oldest['id']}")).status_code == 204
     await register(api, url=f"{URL}/more")
