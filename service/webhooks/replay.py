@@ -36,7 +36,7 @@ async def replay(
     Raises NotFoundError, and NotRedeliverableError for a window that cannot be, or a disabled endpoint.
     """
     now = clock()
-    async with database.of_tenant_at_length(tenant.id) as connection:
+    async with database.of_tenant(tenant.id) as connection:
         # Not locked: senders would wait for it. Should it be disabled or removed now, the claim sees that.
         endpoint = await endpoints.found(connection, tenant, endpoint_id, clock=clock)
         if not endpoint.is_enabled:
@@ -45,7 +45,7 @@ async def replay(
     left: Stretch | None = Stretch(since=window.since, until=window.until, statuses=window.statuses)
     replayed = 0
     while left:
-        async with database.of_tenant(tenant.id) as connection:
+        async with database.of_tenant_at_length(tenant.id) as connection:
             count, left = await again.replay(connection, tenant, endpoint_id, left, now=now)
         replayed += count
     bell.ring()

@@ -2,14 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from harness.deliveries import Clock, Senders
 from sqlalchemy import text
 
 from service.database import Database, engine
-from service.errors import UnavailableError
+from service.errors import NotFoundError, UnavailableError
 from service.ids import uuid7
+from service.tenants.tenant import Tenant
+from service.webhooks import replay
+from service.webhooks.forms import USUALLY_REPLAYED, Window
 
 CONNECTIONS = 8
 LONG = text("SELECT pg_sleep(60)")
@@ -65,3 +71,24 @@ async def test_long_reads_leave_a_quarter_to_each_tenant_and_half_to_what_is_sho
     # Whoever gave up holds no turn.
     async with pool.of_tenant_at_length(uuid7()) as connection:
         assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+
+
+class Silent:
+    def ring(self) -> None:
+        pass
+
+
+async def test_a_replay_waits_its_turn_for_each_stretch_and_what_it_can_refuse_at_once_does_not(
+    pool: Database, senders: Senders, tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "CONNECT_SECONDS", 0.5)
+    endpoint = await senders.endpoint("https://receiver.example/hook")
+    window = Window(clock.now - timedelta(hours=1), None, frozenset(USUALLY_REPLAYED))
+    async with AsyncExitStack() as turns:
+        for _ in range(CONNECTIONS // 4):
+            await turns.enter_async_context(pool.of_tenant_at_length(tenant.id))
+        with pytest.raises(NotFoundError):
+            await replay.replay(pool, tenant, uuid7(), window, bell=Silent(), clock=clock)
+        with pytest.raises(UnavailableError):
+            await replay.replay(pool, tenant, endpoint, window, bell=Silent(), clock=clock)
+    assert await replay.replay(pool, tenant, endpoint, window, bell=Silent(), clock=clock) == 0
