@@ -3,16 +3,15 @@
 The descriptions are the README's table. A wrong value stops the start with one line per fault.
 """
 
-import inspect
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Literal, Self
-from urllib.parse import SplitResult, urlsplit
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
-import asyncpg
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.exc import ArgumentError
 
 from service.encryption import Vault
@@ -24,7 +23,12 @@ Wait = Annotated[float, Field(ge=0, le=LONGEST)]
 Count = Annotated[int, Field(ge=1, le=2_147_483_647)]
 
 PREFIX = "EDIT_JOBS_"
-_GIVEN_TO_THE_DRIVER = {"timeout", "command_timeout", "server_settings"}
+# What the driver takes as a text; everything else in a URL makes it refuse each connection, or is set by us.
+_IN_A_URL = {
+    *("host", "port", "user", "password", "database", "passfile", "service", "servicefile"),
+    *("ssl", "direct_tls", "target_session_attrs", "krbsrvname", "gsslib"),
+}
+_DIALECT: Any = asyncpg.dialect()  # type: ignore[no-untyped-call]
 
 
 class InvalidSettingsError(Exception):
@@ -36,7 +40,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
-    database_url: str = Field(description="Postgres, for the worker, migrations and the command line")
+    database_url: str = Field(
+        min_length=1, description="Postgres, for the worker, migrations and the command line"
+    )
     api_database_url: str = Field(
         "",
         description="Postgres, for the API, as a user of its own, which `edit-jobs migrate` makes;"
@@ -141,13 +147,10 @@ class Settings(BaseSettings):
         # What libpq calls `sslmode`, asyncpg's driver calls `ssl`; the values are the same.
         value = f"postgresql+asyncpg://{rest.replace('sslmode=', 'ssl=')}" if value else value
         try:
-            given = make_url(value).query if value else {}
+            given = _DIALECT.create_connect_args(make_url(value))[1] if value else {}
         except (ArgumentError, ValueError):
             raise ValueError("is not postgresql://user:password@host:port/name") from None
-        # The driver is handed them as they are, beside ours, and would refuse each connection.
-        known = inspect.signature(asyncpg.connect).parameters.keys() - _GIVEN_TO_THE_DRIVER
-        unknown = given.keys() - known
-        if unknown:
+        if unknown := given.keys() - _IN_A_URL:
             raise ValueError(f"has a parameter that cannot be given: {', '.join(map(repr, sorted(unknown)))}")
         return value
 
@@ -155,8 +158,9 @@ class Settings(BaseSettings):
     @classmethod
     def _redis(cls, value: str) -> str:
         parts = _url(value, "redis", "rediss", "unix")
-        database = "" if parts.scheme == "unix" else parts.path.removeprefix("/")
-        if database and not database.isdecimal():
+        by_path = [parts.path.lstrip("/")] if parts.path and parts.scheme != "unix" else []
+        database = parse_qs(parts.query).get("db", by_path)
+        if database and not database[0].isdecimal():
             raise ValueError("must name its database by a number, like redis://host:6379/0")
         return value
 
@@ -207,7 +211,7 @@ class SettingsOfApi(Settings):
     @classmethod
     def _its_own_will_do(cls, given: dict[str, object]) -> dict[str, object]:
         own = given.get("api_database_url")
-        return {"database_url": own} | given if own else given
+        return given | {"database_url": given.get("database_url") or own} if own else given
 
 
 def load(kind: type[Settings] = Settings) -> Settings:
@@ -244,5 +248,6 @@ def _url(value: str, *schemes: str) -> SplitResult:
 
 def _line(fault: ErrorDetails) -> str:
     name = PREFIX + str(fault["loc"][0]).upper() if fault["loc"] else "settings"
-    text = "is not set" if fault["type"] == "missing" else str(fault["msg"]).removeprefix("Value error, ")
+    is_unset = fault["type"] in ("missing", "string_too_short")
+    text = "is not set" if is_unset else str(fault["msg"]).removeprefix("Value error, ")
     return f"{name}: {text}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import InvalidSettingsError, load
+from service.settings import InvalidSettingsError, SettingsOfApi, load
 
 SECRET_KEY = base64.b64encode(b"k" * 32).decode()
 
@@ -42,6 +42,19 @@ def _usable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             "postgresql://web:hunter2@db/jobs?timeout=5",
             "has a parameter that cannot be given: 'timeout'",
         ),
+        ("DATABASE_URL", "", "is not set"),
+        (
+            "DATABASE_URL",
+            "postgresql://shop:hunter2@db/jobs?statement_cache_size=0",
+            "has a parameter that cannot be given: 'statement_cache_size'",
+        ),
+        (
+            "DATABASE_URL",
+            "postgresql://shop:hunter2@/jobs?host=db&port=x",
+            "is not postgresql://user:password@host:port/name",
+        ),
+        ("REDIS_URL", "redis://redis:6379/", "must name its database by a number, like redis://host:6379/0"),
+        ("REDIS_URL", "redis://redis?db=x", "must name its database by a number, like redis://host:6379/0"),
         ("REDIS_URL", "http://redis", "must begin with redis://, rediss:// or unix://"),
         ("REDIS_URL", "redis://redis:99999", "has no valid port"),
         ("REDIS_URL", "redis://redis/jobs", "must name its database by a number, like redis://host:6379/0"),
@@ -81,6 +94,10 @@ def test_a_wrong_value_is_one_line(name: str, value: str, says: str, monkeypatch
     [
         ("DATABASE_URL", "postgres://shop:p#/w@db/jobs?sslmode=require"),
         ("DATABASE_URL", "postgresql://shop@/jobs?host=/run/postgres"),
+        ("DATABASE_URL", "postgresql://shop:p%40w@[::1]:5432/jobs?target_session_attrs=read-write"),
+        ("DATABASE_URL", "postgresql://shop:hunter2@/jobs?host=db-1:5432&host=db-2:5432"),
+        ("REDIS_URL", "redis://redis//1"),
+        ("REDIS_URL", "redis://redis/jobs?db=1"),
         ("REDIS_URL", "rediss://:hunter2@redis:6380/3"),
         ("REDIS_URL", "unix:///run/redis.sock?db=1"),
         ("UPSTREAM_URL", "http://[::1]:9000/"),
@@ -91,6 +108,12 @@ def test_a_wrong_value_is_one_line(name: str, value: str, says: str, monkeypatch
 def test_what_installations_set_is_taken(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"EDIT_JOBS_{name}", value)
     load()
+
+
+def test_an_empty_url_of_the_owner_is_none_for_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDIT_JOBS_DATABASE_URL", "")
+    monkeypatch.setenv("EDIT_JOBS_API_DATABASE_URL", "postgresql://web:hunter2@db/jobs")
+    assert load(SettingsOfApi).url_for_api == "postgresql+asyncpg://web:hunter2@db/jobs"
 
 
 @pytest.mark.parametrize(
