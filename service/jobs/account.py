@@ -58,8 +58,8 @@ class Account:
         self._token = ""
         self._unasked: Unasked | None = Unreachable("the token of this account was not read yet")
         self._on_trouble = on_trouble
-        # The trouble is the balance: only a submit can tell that it is over.
-        self._is_balance = False
+        # For want of balance or of a right; reads may go on, so only a submit can tell that it is over.
+        self._submits_denied = False
         self._asks_left = MOST_ASKS
 
     @property
@@ -74,7 +74,7 @@ class Account:
 
     def use(self, token: str) -> None:
         """Ask with this token from now on; what the one before was told counts no more."""
-        self._token, self._unasked, self._is_balance = token, None, False
+        self._token, self._unasked, self._submits_denied = token, None, False
         self.pressure.account_well()
 
     def shut(self, reason: str) -> None:
@@ -128,13 +128,13 @@ class Account:
         match outcome:
             case Accepted() | Refused():
                 self.pressure.submit_answered()
-                self._is_balance = False
+                self._submits_denied = False
                 self._found(None)
             case Throttled(retry_after):
                 self.pressure.submit_throttled(retry_after)
             case Denied(message):
                 self.pressure.account_denied()
-                self._is_balance = outcome.is_of_balance
+                self._submits_denied = True
                 self._found(message)
             case Uncertain():
                 self.pressure.submit_unanswered()
@@ -159,7 +159,7 @@ class Account:
                 if isinstance(outcome, Succeeded | Failed) and outcome.cost is not None:
                     self._asks_left = MOST_ASKS
                 self.pressure.read_answered()
-                if not self._is_balance:  # reads cost nothing, so they go on without a balance
+                if not self._submits_denied:
                     self._found(None)
             case Missing() | Unreachable() | Garbled():
                 pass

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from service.upstream.answers import NO_BALANCE
-
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -78,11 +76,6 @@ class Denied:
     http_status: int | None
     """None if it was not even asked, for want of a token."""
     error_code: int | None
-
-    @property
-    def is_of_balance(self) -> bool:
-        """Whether it has no money, and not no right."""
-        return self.error_code == NO_BALANCE or (self.error_code is None and self.http_status == 402)
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,10 +106,9 @@ def test_a_reserved_port_is_for_one_server_and_for_nobody_else() -> None:
     assert len(set(ports)) == len(ports)
     port = ports[0]
     for _ in range(2):  # also after a restart
-        with socket.create_server(("127.0.0.1", port)) as server, socket.socket() as second:
-            second.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with socket.create_server(("127.0.0.1", port)) as server:
             with pytest.raises(OSError, match="in use"):
-                second.bind(("127.0.0.1", port))
+                socket.create_server(("127.0.0.1", port))
             with socket.create_connection(("127.0.0.1", port)), server.accept()[0]:
                 pass
     with socket.socket() as stranger, pytest.raises(OSError, match="in use"):

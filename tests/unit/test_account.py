@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from service.jobs.account import MOST_ASKS, Account
 from service.upstream.calls import Calls
 from service.upstream.outcomes import (
@@ -98,14 +100,15 @@ async def test_trouble_is_told_when_it_comes_and_when_it_is_over() -> None:
     assert troubles == [None, "bad token", None]
 
 
-async def test_reads_go_on_without_a_balance_and_do_not_say_that_there_is_one() -> None:
-    made, troubles = account(upstream := Told(submits=NO_BALANCE))
+@pytest.mark.parametrize("denied", [NO_BALANCE, DENIED])
+async def test_reads_that_go_on_do_not_say_that_submits_would(denied: Denied) -> None:
+    made, troubles = account(upstream := Told(submits=denied))
     await submit(made)
     await made.status("1")
-    assert (troubles, made.window) == (["no balance"], 0)
+    assert (troubles, made.window) == ([denied.message], 0)
     upstream.submits = Accepted("up-1")
     await submit(made)
-    assert troubles == ["no balance", None]
+    assert troubles == [denied.message, None]
 
 
 async def test_what_the_old_token_is_told_says_nothing_of_the_new_one() -> None:
