@@ -134,7 +134,7 @@ class Account:
                 self.pressure.submit_throttled(retry_after)
             case Denied(message):
                 self.pressure.account_denied()
-                self._submits_denied = True
+                self._submits_denied = not outcome.is_of_token
                 self._found(message)
             case Uncertain():
                 self.pressure.submit_unanswered()

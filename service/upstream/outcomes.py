@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from service.upstream.answers import BAD_TOKEN
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -76,6 +78,13 @@ class Denied:
     http_status: int | None
     """None if it was not even asked, for want of a token."""
     error_code: int | None
+
+    @property
+    def is_of_token(self) -> bool:
+        """Whether the token itself is refused, as reads would be too; else money or a right is missing."""
+        if self.error_code is None:
+            return self.http_status == 401
+        return self.error_code == BAD_TOKEN or self.error_code // 1000 == 401
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from service.upstream.outcomes import (
 
 DENIED = Denied("bad token", 400, 400004)
 NO_BALANCE = Denied("no balance", 400, 400002)
+NO_RIGHT = Denied("not with this plan", 403, None)
 
 
 @dataclass
@@ -100,7 +101,7 @@ async def test_trouble_is_told_when_it_comes_and_when_it_is_over() -> None:
     assert troubles == [None, "bad token", None]
 
 
-@pytest.mark.parametrize("denied", [NO_BALANCE, DENIED])
+@pytest.mark.parametrize("denied", [NO_BALANCE, NO_RIGHT])
 async def test_reads_that_go_on_do_not_say_that_submits_would(denied: Denied) -> None:
     made, troubles = account(upstream := Told(submits=denied))
     await submit(made)
