@@ -56,7 +56,7 @@ fuzz: $(READY) ## schemathesis on the running service for longer (SEED, EXAMPLES
 chaos: $(READY) ## 10,000 jobs through 1,000 faults (SEED, JOBS, FAULTS), a quarter of an hour
 	@cd tests && ../$(BIN)/python -m chaos.run --seed $(SEED) --jobs $(JOBS) --faults $(FAULTS)
 
-planted: $(READY) ## Chaos with a bug planted, three times: each must be found
+planted: $(READY) ## Chaos with each of three bugs planted: each must be found
 	@cd tests && ../$(BIN)/python -m chaos.planted
 
 fix: $(READY) ## Format, and mend what the linter can mend
