@@ -227,9 +227,8 @@ class QueueFullError(ServiceError):
 class LimitReachedError(ServiceError):
     """There are as many as there may be."""
 
-    # Waiting alone does not help: one must go first, or an operator raise the limit.
     code = "limit_reached"
-    status = 429
+    status = 429  # not retryable: one must go first, or an operator raise the limit
 
     def __init__(self, detail: str, *, limit: str) -> None:
         super().__init__(detail, limit=limit, retry_after=60)

@@ -40,9 +40,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
 
-    database_url: str = Field(
-        min_length=1, description="Postgres, for the worker, migrations and the command line"
-    )
+    database_url: str = Field(min_length=1, description="Postgres, for worker, migrations and command line")
     api_database_url: str = Field(
         "",
         description="Postgres, for the API, as a user of its own, which `edit-jobs migrate` makes;"
@@ -108,8 +106,7 @@ class Settings(BaseSettings):
         86400, ge=10, le=604800, description="Seconds until a job expires whose request does not say"
     )
     poll_cost: Seconds = Field(
-        0.058,
-        description="What one status read is worth in seconds of delay; four times as much halves the reads",
+        0.058, description="What one read is worth in seconds of delay; four times as much halves the reads"
     )
     worker_max_jobs: Count = Field(10_000, description="Most jobs that one worker process follows at once")
     retention_days: int = Field(

@@ -8,8 +8,9 @@ a retry is late by one tick at most. What has ended is settled together at the n
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Self, TypeVar
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Self
 
 from service.backoff import Random, exponential
 from service.clock import Clock, postgres_time
@@ -22,6 +23,7 @@ from service.webhooks.attempt import Attempt, connect, failed, post, tell, tell_
 from service.webhooks.keychain import Keychain
 from service.webhooks.rules import Rules
 from service.webhooks.schedule import Unsent, verdict
+from service.webhooks.signing import Signer
 from service.webhooks.store import claims
 from service.webhooks.store.claims import Claimed
 from service.webhooks.store.settle import Ended
@@ -35,8 +37,6 @@ SOON_SECONDS, AT_LEISURE_SECONDS = 0.01, 0.1
 nobody does: others that end, or become due, in that time share it."""
 MARGIN_SECONDS = 10.0
 """A lease outlives the deadline by this, for what comes before the attempt and after it."""
-
-T = TypeVar("T")
 
 
 class Sender:
@@ -137,11 +137,9 @@ class Sender:
 
     async def _next_turn(self) -> None:
         apart = asyncio.get_running_loop().time() + APART_SECONDS
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._tick):
                 await self._woken.wait()
-        except TimeoutError:
-            pass
         if not (self._left_behind or self._is_stopping):
             await asyncio.sleep(apart - asyncio.get_running_loop().time())
         self._woken.clear()
@@ -182,7 +180,9 @@ class Sender:
             await self._give_back(turn.claimed)
             return
         for delivery in turn.claimed:
-            self._attempts.add(asyncio.create_task(self._attempt(delivery, claimed_at=at)))
+            attempt = asyncio.create_task(self._attempt(delivery, claimed_at=at))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._over)
         if not turn.saw_all:
             self._left_behind = True
             self.wake()
@@ -192,24 +192,17 @@ class Sender:
             await self._make(delivery, claimed_at=claimed_at)
         except Exception as error:
             self._report(error, "delivery.lost", delivery_id=str(delivery.id))
-        finally:
-            task = asyncio.current_task()
-            assert task is not None
-            self._attempts.discard(task)
-            self._settle_within(
-                SOON_SECONDS if self._left_behind or self._is_stopping else AT_LEISURE_SECONDS
-            )
 
-    def _settle_within(self, seconds: float) -> None:
+    def _over(self, attempt: asyncio.Task[None]) -> None:
+        self._attempts.discard(attempt)
+        within = SOON_SECONDS if self._left_behind or self._is_stopping else AT_LEISURE_SECONDS
         if self._settling is None:
-            self._settling = asyncio.get_running_loop().call_later(seconds, self.wake)
+            self._settling = asyncio.get_running_loop().call_later(within, self.wake)
 
     async def _make(self, delivery: Claimed, *, claimed_at: float) -> None:
         begun = time.monotonic()
         try:
-            signer = await self._through_outages(
-                lambda: self._keychain.of(delivery.tenant_id, delivery.endpoint_id, mode=delivery.mode)
-            )
+            signer = await self._signer(delivery)
             begun = time.monotonic()
             if begun > claimed_at + MARGIN_SECONDS:
                 await self._give_back([delivery])  # the lease would not outlive the attempt
@@ -236,12 +229,12 @@ class Sender:
             async with self._database.hot_statement() as connection:
                 await claims.give_back(connection, deliveries)
 
-    async def _through_outages(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Do it as soon as Postgres lets us."""
+    async def _signer(self, delivery: Claimed) -> Signer:
+        """Its secrets, as soon as Postgres tells them."""
         failures = 0
         while True:
             try:
-                return await act()
+                return await self._keychain.of(delivery.tenant_id, delivery.endpoint_id, mode=delivery.mode)
             except Exception as error:
                 if not is_outage(error):
                     raise
